@@ -1,0 +1,26 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/spark-ta/spark/core/wire"
+	"github.com/spark-ta/spark/daemon/event"
+)
+
+// Observe answers the observer's calls.
+type Observe struct {
+	Fleet  func() wire.Fleet
+	Events *event.Log
+	Ended  <-chan struct{} // closed when open streams are to end
+}
+
+// AddTo adds the calls to a router.
+func (h *Observe) AddTo(rt *Router) {
+	rt.on(http.MethodGet, wire.PathFleet, func(w http.ResponseWriter, _ *http.Request) error {
+		reply(w, http.StatusOK, h.Fleet())
+		return nil
+	})
+	rt.on(http.MethodGet, wire.PathEvents, func(w http.ResponseWriter, r *http.Request) error {
+		return stream(w, r, h.Events, nil, h.Ended)
+	})
+}

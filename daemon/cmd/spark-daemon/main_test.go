@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestMisuseIsOneLineAndStatusTwo(t *testing.T) {
+	tests := []struct {
+		args []string
+		vars map[string]string
+		want string
+	}{
+		{[]string{"fly"}, nil, "fly"},
+		{[]string{"--no-such-flag"}, nil, "no-such-flag"},
+		{[]string{"run", "extra"}, nil, "extra"},
+		{[]string{"config", "print"}, map[string]string{"WEB_PORT": "x"}, "WEB_PORT"},
+		{[]string{"sim", "--speed", "-1"}, nil, "speed"},
+		{[]string{"sim", "--replay", "BTC"}, nil, "SYMBOL=FILE"},
+		{[]string{"sim", "--replay", "BTCUSDT=gone.csv"}, nil, "gone.csv"},
+		{[]string{"sim", "--port", "abc"}, nil, "port"},
+	}
+	for _, tt := range tests {
+		var out, errs bytes.Buffer
+		code := run(tt.args, env(tt.vars), &out, &errs)
+		if code != 2 || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), tt.want) {
+			t.Errorf("run(%v) = %d with %q, want 2 and one line with %q", tt.args, code, errs.String(), tt.want)
+		}
+	}
+}
+
+func TestHelpTeaches(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run([]string{"--help"}, env(nil), &out, &errs); code != 0 {
+		t.Fatalf("--help = %d: %s", code, errs.String())
+	}
+	for _, want := range []string{"demo", "config print", "--redis-url", "REDIS_URL", "order of precedence"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("--help does not mention %q", want)
+		}
+	}
+	if strings.Contains(out.String(), "--spark-ops-token") {
+		t.Errorf("--help offers a flag for a secret")
+	}
+}
+
+func TestFlagsOfSubcommandsAreSeen(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run([]string{"config", "print", "--log-level", "debug", "--spark-data-dir", "there"}, env(nil), &out, &errs); code != 0 {
+		t.Fatalf("config print = %d: %s", code, errs.String())
+	}
+	for _, want := range []string{"LOG_LEVEL=\"debug\"\t# flag", "SPARK_DATA_DIR=\"there\"\t# flag"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("config print = %s, want %q", out.String(), want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run([]string{"version"}, env(nil), &out, &errs); code != 0 || !strings.HasPrefix(out.String(), "spark-daemon ") {
+		t.Errorf("version = %d %q %q", code, out.String(), errs.String())
+	}
+}
