@@ -1,0 +1,202 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spark-ta/spark/core/safetext"
+	"github.com/spark-ta/spark/tui/live"
+	"github.com/spark-ta/spark/tui/live/sse"
+	"github.com/spark-ta/spark/tui/ui"
+)
+
+// Smallest terminal in which the console shows anything useful.
+const (
+	leastWidth  = 60
+	leastHeight = 16
+)
+
+// draw composes the frame: the top line, a banner if the connection is bad, the
+// screen or the help, the palette over its end, the keys.
+func (m *model) draw() string {
+	if m.canvas == nil || m.canvas.Area().W != m.width || m.canvas.Area().H != m.height {
+		m.canvas = ui.NewCanvas(m.width, m.height)
+	}
+	m.canvas.Clear()
+	a := m.canvas.Area()
+	if m.width < leastWidth || m.height < leastHeight {
+		a.Clip(0, 0, a.W, ui.Plain, ui.Say("%d×%d needed", leastWidth, leastHeight))
+		a.Clip(0, 1, a.W, ui.Plain, ui.Say("this is %d×%d", m.width, m.height))
+		return m.render()
+	}
+	top, rest := a.Top(1)
+	body, footer := rest.Top(rest.H - 1)
+	if b := m.banner(); b != nil {
+		// It takes its row from the body: nothing is hidden under it.
+		_, body = body.Top(1)
+	}
+	if m.help != nil {
+		m.help.view(body, m.theme, m.keys)
+	} else {
+		m.front.View(body)
+	}
+	if m.lost() {
+		m.canvas.Fade()
+	}
+	m.drawTop(top)
+	if b := m.banner(); b != nil {
+		b(rest.Sub(0, 0, rest.W, 1))
+	}
+	if m.palette != nil {
+		m.palette.view(body, m.theme)
+	}
+	m.drawFooter(footer)
+	return m.render()
+}
+
+func (m *model) render() string {
+	if m.theme.Glyphs.ASCII {
+		m.canvas.ASCII()
+	}
+	return m.canvas.Render(m.theme)
+}
+
+func (m *model) lost() bool {
+	return m.picture != nil && m.picture.Link.State == live.Lost
+}
+
+// drawTop draws who is looked at, and at the right how the connection stands.
+func (m *model) drawTop(a ui.Area) {
+	a.Fill(ui.Plain)
+	style, state := m.connection()
+	end := a.Right(a.W-1, 0, style|ui.Bold, state)
+	left := a.Sub(0, 0, end-1, 1)
+	x := left.Text(0, 0, ui.Title|ui.Reverse, " SPARK ")
+	for _, fact := range m.facts() {
+		if x+ui.Width(fact)+3 > left.W {
+			break
+		}
+		if x > 8 {
+			x = left.Text(x, 0, ui.Border, ui.Say(" %c", m.theme.Glyphs.Dot))
+		}
+		x = left.Text(x, 0, ui.Plain, " "+fact)
+	}
+}
+
+// facts returns what stands in the top line, the most important first.
+func (m *model) facts() []safetext.Text {
+	var facts []safetext.Text
+	if m.options.ReadOnly {
+		facts = append(facts, "READ-ONLY")
+	}
+	p := m.picture
+	if p == nil {
+		return append(facts, m.phase)
+	}
+	host := strings.TrimPrefix(strings.TrimPrefix(string(p.URL), "http://"), "https://")
+	facts = append(facts, safetext.Clean(host))
+	if i, ok := p.Fleet.Leader(); ok {
+		facts = append(facts, ui.Say("leader %s #%d", i.ID, i.Epoch))
+	} else if len(p.Fleet.Instances) > 0 {
+		facts = append(facts, "NO LEADER")
+	}
+	if v := version(p); v != "" {
+		facts = append(facts, v)
+	}
+	if p.Health.Known {
+		facts = append(facts, ui.Say("up %s", ui.Age(p.Health.Uptime.Truncate(time.Second))))
+	}
+	return facts
+}
+
+// version returns the version of the fleet, and says when there is more than one.
+func version(p *live.Picture) safetext.Text {
+	var first safetext.Text
+	for _, i := range p.Fleet.Instances {
+		switch {
+		case first == "":
+			first = i.Version
+		case i.Version != first && i.Version != "":
+			return first + " and others"
+		}
+	}
+	if first == "" {
+		return p.Health.Version
+	}
+	return first
+}
+
+// connection says in a word and an age how the connection stands.
+func (m *model) connection() (ui.Style, safetext.Text) {
+	g := m.theme.Glyphs
+	if m.picture == nil {
+		return ui.Warn, ui.Say("%c %s", g.Dot, "STARTING")
+	}
+	link := m.picture.Link
+	switch {
+	case link.State == live.Lost:
+		return ui.Bad, ui.Say("%c LOST %s", g.Lost, ui.Seconds(m.now.Sub(link.LastOK)))
+	case link.State == live.Connecting:
+		return ui.Warn, ui.Say("%c CONNECTING", g.Dot)
+	case m.picture.Fleet.Err != "":
+		return ui.Warn, ui.Say("%c NO FLEET", g.Lost)
+	case link.Events.Phase != sse.Live:
+		return ui.Warn, ui.Say("%c NO EVENTS", g.Lost)
+	}
+	age := m.now.Sub(m.picture.Fleet.At)
+	if m.picture.Fleet.At.IsZero() {
+		return ui.Good, ui.Say("%c LIVE", g.Live)
+	}
+	if age > 6*time.Second {
+		return ui.Warn, ui.Say("%c STALE %s", g.Lost, ui.Seconds(age))
+	}
+	return ui.Good, ui.Say("%c LIVE %s", g.Live, ui.Seconds(age))
+}
+
+// banner returns what draws the banner, nil if all is well.
+func (m *model) banner() func(ui.Area) {
+	if m.picture == nil || m.picture.Link.Attempts == 0 {
+		return nil
+	}
+	link := m.picture.Link
+	return func(a ui.Area) {
+		what := safetext.Text("CONNECTION LOST")
+		if link.State == live.Connecting {
+			what = "NO CONNECTION"
+		}
+		text := ui.Say(" %s %c attempt %d %c %s", what, m.theme.Glyphs.Dot, link.Attempts, m.theme.Glyphs.Dot, link.Cause)
+		if wait := link.Next.Sub(m.now); wait > 0 {
+			text = ui.Say("%s %c next try in %s", text, m.theme.Glyphs.Dot, ui.Seconds(wait.Round(time.Second)))
+		} else {
+			text = ui.Say("%s %c trying now", text, m.theme.Glyphs.Dot)
+		}
+		if !link.LastOK.IsZero() {
+			text = ui.Say("%s %c data %s old", text, m.theme.Glyphs.Dot, ui.Seconds(m.now.Sub(link.LastOK)))
+		}
+		a.Fill(ui.Bad | ui.Reverse)
+		a.Clip(0, 0, a.W, ui.Bad|ui.Reverse|ui.Bold, text)
+	}
+}
+
+// drawFooter names the keys that work here, those of the whole console first.
+func (m *model) drawFooter(a ui.Area) {
+	a.Fill(ui.Plain)
+	in := m.context()
+	var shown []ui.Binding
+	if in != ui.InPalette && in != ui.InHelp {
+		shown = append(shown, m.keys.In(ui.Everywhere)...)
+	}
+	x := 1
+	for _, b := range append(shown, m.keys.In(in)...) {
+		keys, label, ok := strings.Cut(b.Footer, " ")
+		if !ok {
+			continue
+		}
+		safe := ui.Say("%s", label)
+		if x+len([]rune(keys))+1+ui.Width(safe) > a.W {
+			return
+		}
+		x = a.Text(x, 0, ui.Accent|ui.Bold, ui.Say("%s", keys))
+		x = a.Text(x+1, 0, ui.Dim, safe) + 2
+	}
+}

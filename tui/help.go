@@ -1,0 +1,64 @@
+package tui
+
+import (
+	"github.com/spark-ta/spark/core/safetext"
+	"github.com/spark-ta/spark/tui/ui"
+)
+
+// help is the overlay that lists every key, straight from the table.
+type help struct {
+	top int
+}
+
+func (h *help) move(a ui.Action) {
+	if a == ui.LineUp {
+		h.top = max(h.top-1, 0)
+	} else {
+		h.top++ // the view cuts it
+	}
+}
+
+// helpLine is one row: a heading, or keys with what they do.
+type helpLine struct {
+	heading    bool
+	keys, text safetext.Text
+}
+
+func helpLines(keys ui.Keymap) []helpLine {
+	var lines []helpLine
+	for _, c := range ui.Contexts() {
+		lines = append(lines, helpLine{heading: true, text: ui.Say("%s", c)})
+		for _, b := range keys.In(c) {
+			text := ui.Say("%s", b.Help().Desc)
+			if b.Command != "" {
+				text = ui.Say("%s   :%s", text, b.Command)
+			}
+			lines = append(lines, helpLine{keys: ui.Say("%s", b.Help().Key), text: text})
+		}
+	}
+	for _, l := range [][2]string{
+		{":symbol BTCUSDT", "chart of a symbol"},
+		{":timeframe 5m", "chart at a timeframe"},
+	} {
+		lines = append(lines, helpLine{keys: ui.Say("%s", l[0]), text: ui.Say("%s", l[1])})
+	}
+	return lines
+}
+
+func (h *help) view(a ui.Area, t *ui.Theme, keys ui.Keymap) {
+	lines := helpLines(keys)
+	h.top = max(min(h.top, len(lines)-(a.H-1)), 0)
+	remark := safetext.Text("")
+	if left := len(lines) - h.top - (a.H - 1); left > 0 {
+		remark = ui.Say("%d more %c", left, t.Glyphs.Dwn)
+	}
+	rest := a.Heading(t, true, "Keys", remark)
+	for y, l := range lines[h.top:] {
+		if l.heading {
+			rest.Text(1, y, ui.Title, l.text)
+			continue
+		}
+		rest.Text(3, y, ui.Accent|ui.Bold, l.keys)
+		rest.Text(20, y, ui.Plain, l.text)
+	}
+}

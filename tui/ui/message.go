@@ -1,0 +1,20 @@
+package ui
+
+import (
+	"time"
+
+	"github.com/spark-ta/spark/core/market"
+)
+
+// Clock is the message that tells a screen the time, once a second. A screen reads
+// no clock: two views of the same state are the same.
+type Clock time.Time
+
+// ShowSymbol is the message that asks for the chart of a symbol.
+type ShowSymbol market.Symbol
+
+// ShowTimeframe is the message that asks for the chart at a timeframe.
+type ShowTimeframe market.Timeframe
+
+// Wheel is the message of the mouse wheel: rows down, negative up.
+type Wheel int

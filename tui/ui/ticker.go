@@ -1,0 +1,36 @@
+package ui
+
+import (
+	"math"
+
+	"github.com/spark-ta/spark/core/market"
+)
+
+// TickerWidth is the number of columns of [TickerRow].
+const TickerWidth = 33
+
+// TickerRow draws a symbol, its price, the direction of its last step and its
+// change into the first 33 columns of a row.
+func TickerRow(a Area, t *Theme, s market.Symbol, price, change float64, moved int) {
+	a.Clip(1, 0, 11, Plain, Say("%s", s))
+	if math.IsNaN(price) {
+		a.Right(23, 0, Dim, "–")
+		return
+	}
+	style, arrow := Plain, ' '
+	switch {
+	case moved > 0:
+		style, arrow = Up, t.Glyphs.Rise
+	case moved < 0:
+		style, arrow = Down, t.Glyphs.Fall
+	}
+	a.Right(23, 0, Bold, Say("%s", Price(price)))
+	a.Put(24, 0, style, arrow)
+	style = Plain
+	if change > 0 {
+		style = Up
+	} else if change < 0 {
+		style = Down
+	}
+	a.Right(33, 0, style, Say("%s", Percent(change)))
+}
