@@ -96,6 +96,7 @@ func trigger(n int) wire.AlertEvent {
 }
 
 func TestLivePaintsTheWholePicture(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	broken := "no candles"
 	d.Change(func(_ *wire.Fleet, _ *wire.Health, alerts *[]wire.Alert, _ *string) {
@@ -141,6 +142,7 @@ func TestLivePaintsTheWholePicture(t *testing.T) {
 }
 
 func TestLiveFollowsTheStream(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	_, w := start(t, d, "BTCUSDT", "ETHUSDT")
 	w.until(t, "a live stream", func(p *live.Picture) bool { return p.Chart.Stream.Phase == sse.Live && len(p.Chart.Candles) > 0 })
@@ -178,6 +180,7 @@ func TestLiveFollowsTheStream(t *testing.T) {
 }
 
 func TestLiveSelectsAnotherSeries(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	l, w := start(t, d, "BTCUSDT")
 	w.until(t, "the first chart", func(p *live.Picture) bool { return len(p.Chart.Candles) > 0 && d.Streams() == 1 })
@@ -204,6 +207,7 @@ func TestLiveSelectsAnotherSeries(t *testing.T) {
 }
 
 func TestLiveShowsASymbolThatTheExchangeRefuses(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	d.Refuse("NOSUCH")
 	l, w := start(t, d, "BTCUSDT", "NOSUCH")
@@ -215,6 +219,16 @@ func TestLiveShowsASymbolThatTheExchangeRefuses(t *testing.T) {
 	p = w.until(t, "the refusal", func(p *live.Picture) bool { return p.Chart.Err != "" })
 	if p.Chart.Series.Symbol != "NOSUCH" || p.Chart.Err != "HTTP 400: no such symbol" || len(p.Chart.Candles) != 0 {
 		t.Errorf("chart = %v %q with %d candles", p.Chart.Series, p.Chart.Err, len(p.Chart.Candles))
+	}
+
+	w.until(t, "its stream", func(p *live.Picture) bool { return p.Chart.Stream.Phase == sse.Live && d.Streams() == 1 })
+	now := time.Now()
+	d.Candle("BTCUSDT", market.M1, market.Candle{
+		Time: market.M1.Open(now.UnixMilli()), Open: 500, High: 600, Low: 400, Close: 555, Volume: 3, Event: now.UnixMilli(),
+	})
+	p = w.until(t, "the price of another symbol", func(p *live.Picture) bool { return ticker(p, "BTCUSDT").Price == 555 })
+	if p.Chart.Err == "" || !p.Chart.At.IsZero() {
+		t.Errorf("the price of another symbol made the chart good: %q, at %v", p.Chart.Err, p.Chart.At)
 	}
 }
 
@@ -256,6 +270,7 @@ func TestLiveSurvivesTheDaemonAndResumes(t *testing.T) {
 }
 
 func TestLiveCountsAnEventThatComesTwiceOnce(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	_, w := start(t, d, "BTCUSDT")
 	same := trigger(1)
@@ -270,6 +285,7 @@ func TestLiveCountsAnEventThatComesTwiceOnce(t *testing.T) {
 }
 
 func TestLivePublishesAtMostTenTimesASecondAndLosesNoEvent(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	_, w := start(t, d, "BTCUSDT")
 	w.until(t, "events", func(p *live.Picture) bool { return p.Link.Events.Phase == sse.Live })
@@ -292,6 +308,7 @@ func TestLivePublishesAtMostTenTimesASecondAndLosesNoEvent(t *testing.T) {
 }
 
 func TestLiveCleansWhatComesFromOutside(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	evil := "x\x1b[2J\x1b]0;owned\x07\u202e\r\n"
 	d.Change(func(f *wire.Fleet, h *wire.Health, _ *[]wire.Alert, _ *string) {
@@ -319,6 +336,7 @@ func TestLiveCleansWhatComesFromOutside(t *testing.T) {
 }
 
 func TestLiveReturnsAPanicAsAnError(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	l := live.New(live.Live{
 		URL: d.URL, HTTP: live.NewClient(), Publish: func(*live.Picture) { panic("at the disco") }, Log: slog.New(slog.DiscardHandler),
@@ -330,6 +348,7 @@ func TestLiveReturnsAPanicAsAnError(t *testing.T) {
 }
 
 func TestLiveDoesNotHammerADaemonThatIsDown(t *testing.T) {
+	t.Parallel()
 	d := livetest.Start(t)
 	_, w := start(t, d, "BTCUSDT")
 	w.until(t, "a connection", func(p *live.Picture) bool { return p.Fleet.Rev > 0 })

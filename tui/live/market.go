@@ -146,6 +146,8 @@ type follower struct {
 	frames  chan frame
 	refill  chan struct{} // the window may have holes
 
+	err       safetext.Text   // why the newest request for candles failed
+	at        time.Time       // of the newest candle, by our clock
 	latencies []time.Duration // newest last
 	gaps      int
 }
@@ -225,15 +227,17 @@ func (f *follower) fill(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
+	f.err = cause(err)
 	if err != nil {
-		f.live.chartFailed(err)
+		f.publish()
 		return false
 	}
+	f.at = time.Now()
 	for _, c := range candles {
 		f.window.Apply(c)
 	}
 	if n := len(candles); n > 0 {
-		f.price(f.series.Symbol, candles[n-1].Close, time.Now())
+		f.price(f.series.Symbol, candles[n-1].Close, f.at)
 	}
 	f.publish()
 	return true
@@ -289,6 +293,7 @@ func (f *follower) apply(m frame) {
 		if symbol != f.series.Symbol {
 			return
 		}
+		f.at = m.at
 		if f.window.Apply(c) == market.Gap {
 			nudge(f.refill)
 		}
@@ -318,15 +323,17 @@ func (f *follower) latency() time.Duration {
 	return max(sorted[len(sorted)/2], time.Microsecond)
 }
 
+// publish puts the window into the picture. A failure stays in it until candles
+// have been read: a stream that brings other symbols does not make it good.
 func (f *follower) publish() {
 	candles := slices.Clone(f.window.Candles())
-	latency, gaps := f.latency(), f.gaps
+	why, at, latency, gaps := f.err, f.at, f.latency(), f.gaps
 	f.live.board.change(func(p *Picture, rev uint64) {
 		if p.Chart.Series != f.series {
 			return
 		}
-		p.Chart.Rev, p.Chart.Candles, p.Chart.Loading, p.Chart.Err = rev, candles, false, safetext.Text("")
-		p.Chart.Latency, p.Chart.Gaps, p.Chart.At = latency, gaps, time.Now()
+		p.Chart.Rev, p.Chart.Candles, p.Chart.Loading, p.Chart.Err = rev, candles, false, why
+		p.Chart.Latency, p.Chart.Gaps, p.Chart.At = latency, gaps, at
 	})
 }
 

@@ -4,11 +4,11 @@
 package livetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +25,7 @@ type Daemon struct {
 
 	t      testing.TB
 	mu     sync.Mutex
-	server *httptest.Server
+	stop   func() // nil while stopped
 	fleet  wire.Fleet
 	health wire.Health
 	alerts []wire.Alert
@@ -98,29 +98,41 @@ func (d *Daemon) serve(l net.Listener) {
 	mux.HandleFunc(wire.PathCandles, d.answerCandles)
 	mux.HandleFunc(wire.PathEvents, d.answerEvents)
 	mux.HandleFunc(wire.PathStream, d.answerStream)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.mu.Lock()
-		d.asked[r.URL.Path]++
-		d.mu.Unlock()
-		mux.ServeHTTP(w, r)
-	}))
-	server.Listener.Close()
-	server.Listener = l
-	server.Start()
+	// A connection that is accepted while the server closes escapes it: the context
+	// ends its handler, which would otherwise stream for ever.
+	ctx, cancel := context.WithCancel(d.t.Context())
+	server := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d.mu.Lock()
+			d.asked[r.URL.Path]++
+			d.mu.Unlock()
+			mux.ServeHTTP(w, r)
+		}),
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(l) // its error says that it was closed
+	}()
 	d.mu.Lock()
-	d.server = server
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	d.stop = func() {
+		_ = server.Close()
+		cancel()
+		<-served
+	}
 }
 
 // Stop ends the daemon as a crash would: connections break, the port refuses.
 func (d *Daemon) Stop() {
 	d.mu.Lock()
-	server := d.server
-	d.server = nil
+	stop := d.stop
+	d.stop = nil
 	d.mu.Unlock()
-	if server != nil {
-		server.CloseClientConnections()
-		server.Close()
+	if stop != nil {
+		stop()
 	}
 }
 
