@@ -68,6 +68,7 @@ func (c *conn) push(f *frame) {
 func (c *conn) put(message []byte) {
 	if !c.frozen.Load() && !c.outbox.put(message) {
 		c.stop(ending{code: websocket.ClosePolicyViolation, text: "too slow", reset: true})
+		_ = c.ws.NetConn().SetWriteDeadline(time.Now()) // the writer hangs in a write
 	}
 }
 

@@ -74,6 +74,7 @@ func TestAFrozenConnectionIsOpenAndSilent(t *testing.T) {
 	}
 
 	d := dial(t, s, "/ws/"+minuteStream)
+	d.next() // it is known to the server
 	inject(t, s, sim.Fault{Kind: sim.Freeze, ForMS: 30})
 	if code := d.ended(); code != 0 {
 		t.Errorf("after a while: close code %d, want a reset", code)

@@ -262,8 +262,9 @@ func TestDemoBreaksBitcoinsBandsWithinAMinute(t *testing.T) {
 		begin := noon.Add(time.Duration(seed) * 7919 * time.Second)
 		// The open candle as it stood at each second has the close of that second.
 		s := start(t, sim.Options{Seed: seed, Start: begin, Speed: 3600, Demo: true})
-		c := dial(t, s, "/ws/btcusdt@kline_3m")
-		c.closedKline()
+		c := dial(t, s, "/ws/btcusdt@kline_1m")
+		for c.kline().Time <= begin.UnixMilli()+60_000 {
+		}
 		var closed []market.Candle
 		for _, row := range rows(t, s, fmt.Sprintf("symbol=BTCUSDT&interval=1m&limit=21&endTime=%d", begin.UnixMilli()+60_000)) {
 			closed = append(closed, candle(t, row))

@@ -144,10 +144,13 @@ func eventually(t testing.TB, what string, is func() bool) {
 // 0 without one.
 func (c *client) ended() int {
 	c.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
 	for {
 		_, err := c.read()
 		var closed *websocket.CloseError
 		switch {
+		case err == nil && time.Now().After(deadline):
+			c.t.Fatal("the events go on")
 		case err == nil:
 		case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
 			return closed.Code
