@@ -16,8 +16,9 @@ type Bands struct{ Upper, Middle, Lower []float64 }
 //
 // A candle that rose is drawn with thin strokes, one that fell with full blocks,
 // as hollow and filled candles are on paper: colour repeats it and is not needed
-// for it. A row holds two steps of price. The axis at the right carries the last
-// price as a tag; the marks stand in a row of their own above the times.
+// for it. A row holds two steps of price. Where candles are missing one column
+// stays empty, however many they are. The axis at the right carries the last price
+// as a tag; the marks stand in a row of their own above the times.
 type Candles struct {
 	Timeframe market.Timeframe
 	Candles   []market.Candle // oldest first; the last may be open
@@ -30,9 +31,9 @@ type Candles struct {
 // layout is where the parts of a chart stand.
 type layout struct {
 	plot, axis, volume, marks, times ui.Area
-	first                            int // index of the first candle drawn
-	step                             int // columns for each candle
-	width                            int // of the plot
+	first                            int   // index of the first candle drawn
+	columns                          []int // of each candle drawn
+	width                            int   // of the plot
 	low, high                        float64
 	decimals                         int
 }
@@ -58,7 +59,31 @@ func (c Candles) Draw(a ui.Area, t *ui.Theme, empty safetext.Text) {
 	c.drawTag(l)
 }
 
-func (l layout) column(i int) int { return i * l.step }
+func (l layout) column(i int) int { return l.columns[i] }
+
+// place gives the newest candles that fit into width columns their places, each of
+// step columns, with an empty place where candles are missing.
+func (c Candles) place(width, step int) (first int, columns []int) {
+	hole := func(i int) bool { return c.Timeframe.Next(c.Candles[i-1].Time) != c.Candles[i].Time }
+	first = len(c.Candles) - 1
+	for used := 1; first > 0; first-- {
+		if used++; hole(first) {
+			used++
+		}
+		if used > width/step {
+			break
+		}
+	}
+	x := 0
+	for i := first; i < len(c.Candles); i++ {
+		if i > first && hole(i) {
+			x += step
+		}
+		columns = append(columns, x)
+		x += step
+	}
+	return first, columns
+}
 
 func (c Candles) layout(a ui.Area) (layout, bool) {
 	if len(c.Candles) == 0 {
@@ -73,11 +98,11 @@ func (c Candles) layout(a ui.Area) (layout, bool) {
 	}
 	label = min(label, a.W/2)
 	width := a.W - label - 2 // one for the axis, one for the gap before it
-	l.step = 1
+	step := 1
 	if width >= 80 && len(c.Candles)*2 >= width {
-		l.step = 2
+		step = 2
 	}
-	l.first = max(len(c.Candles)-width/l.step, 0)
+	l.first, l.columns = c.place(width, step)
 	l.low, l.high = c.scale(l.first)
 	if !(l.high > l.low) || !finite(l.high-l.low) {
 		return layout{}, false
@@ -86,7 +111,6 @@ func (c Candles) layout(a ui.Area) (layout, bool) {
 	body, marks := body.Top(body.H - 1)
 	if c.Volume && body.H >= 10 {
 		body, l.volume = body.Top(body.H - max(body.H/6, 2))
-		l.volume, _ = l.volume.Left(width)
 	}
 	l.times, l.marks = times, marks
 	l.plot, l.axis = body.Left(width)
@@ -129,7 +153,7 @@ func (c Candles) drawAxis(l layout) {
 	for y := range l.plot.H {
 		l.axis.Put(0, y, ui.Border, '│')
 	}
-	step := niceStep((l.high - l.low) / max(float64(l.plot.H)/4, 1))
+	step := niceStep((l.high - l.low) / max(float64(l.plot.H)/2, 1))
 	if !(step > 0) || !finite(step) {
 		return
 	}
@@ -260,7 +284,8 @@ func (c Candles) drawVolume(l layout, t *ui.Theme) {
 			eighths -= len(steps)
 		}
 	}
-	l.volume.Text(0, 0, ui.Dim, ui.Say("vol %s", ui.Count(most)))
+	l.volume.Text(l.width+2, 0, ui.Dim, ui.Say("%s", ui.Count(most)))
+	l.volume.Text(l.width+2, 1, ui.Dim, "volume")
 }
 
 // drawTimes writes the times of candles at fixed distances, and the marks.
