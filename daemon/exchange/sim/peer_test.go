@@ -13,7 +13,11 @@ import (
 
 // go-binance is an independent reading of the protocol.
 func TestIndependentClientReadsTheExchange(t *testing.T) {
-	start(t, sim.Options{Listener: peerListener, Seed: 7})
+	s := start(t, sim.Options{Seed: 7})
+	// Where go-binance looks for the exchange are variables of the package.
+	binance.BaseAPIMainURL = s.URL()
+	binance.BaseWsMainURL = s.StreamURL() + "/ws"
+	binance.BaseCombinedMainURL = s.StreamURL() + "/stream?streams="
 	ctx := t.Context()
 	c := binance.NewClient("", "")
 

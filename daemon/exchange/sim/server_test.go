@@ -5,34 +5,15 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/adshao/go-binance/v2"
 	"github.com/gorilla/websocket"
 
 	"github.com/spark-ta/spark/daemon/exchange/sim"
 )
-
-// peerListener is where go-binance looks for the exchange: its addresses are
-// variables of the package, so they are set once.
-var peerListener net.Listener
-
-func TestMain(m *testing.M) {
-	var err error
-	if peerListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		panic(err)
-	}
-	host := peerListener.Addr().String()
-	binance.BaseAPIMainURL = "http://" + host
-	binance.BaseWsMainURL = "ws://" + host + "/ws"
-	binance.BaseCombinedMainURL = "ws://" + host + "/stream?streams="
-	os.Exit(m.Run())
-}
 
 // noon is when most of the test exchanges start.
 var noon = time.Date(2026, 6, 3, 12, 0, 0, 0, time.UTC)
