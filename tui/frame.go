@@ -164,17 +164,22 @@ func (m *model) banner() func(ui.Area) {
 		if link.State == live.Connecting {
 			what = "NO CONNECTION"
 		}
-		text := ui.Say(" %s %c attempt %d %c %s", what, m.theme.Glyphs.Dot, link.Attempts, m.theme.Glyphs.Dot, link.Cause)
+		facts := []safetext.Text{ui.Say("attempt %d", link.Attempts), "trying now"}
 		if wait := link.Next.Sub(m.now); wait > 0 {
-			text = ui.Say("%s %c next try in %s", text, m.theme.Glyphs.Dot, ui.Seconds(wait.Round(time.Second)))
-		} else {
-			text = ui.Say("%s %c trying now", text, m.theme.Glyphs.Dot)
+			facts[1] = ui.Say("retry in %s", ui.Seconds(wait.Round(time.Second)))
 		}
+		facts = append(facts, link.Cause)
 		if !link.LastOK.IsZero() {
-			text = ui.Say("%s %c data %s old", text, m.theme.Glyphs.Dot, ui.Seconds(m.now.Sub(link.LastOK)))
+			facts = append(facts, ui.Say("data %s old", ui.Seconds(m.now.Sub(link.LastOK))))
 		}
 		a.Fill(ui.Bad | ui.Reverse)
-		a.Clip(0, 0, a.W, ui.Bad|ui.Reverse|ui.Bold, text)
+		x := a.Text(0, 0, ui.Bad|ui.Reverse|ui.Bold, " "+what)
+		for _, fact := range facts {
+			fact = ui.Say(" %c %s", m.theme.Glyphs.Dot, fact)
+			if x+ui.Width(fact) <= a.W {
+				x = a.Text(x, 0, ui.Bad|ui.Reverse|ui.Bold, fact)
+			}
+		}
 	}
 }
 

@@ -47,18 +47,21 @@ func helpLines(keys ui.Keymap) []helpLine {
 
 func (h *help) view(a ui.Area, t *ui.Theme, keys ui.Keymap) {
 	lines := helpLines(keys)
-	h.top = max(min(h.top, len(lines)-(a.H-1)), 0)
+	columns := max(a.W/leastWidth, 1)
+	rows := max(a.H-1, 1)
+	h.top = max(min(h.top, len(lines)-rows*columns), 0)
 	remark := safetext.Text("")
-	if left := len(lines) - h.top - (a.H - 1); left > 0 {
+	if left := len(lines) - h.top - rows*columns; left > 0 {
 		remark = ui.Say("%d more %c", left, t.Glyphs.Dwn)
 	}
 	rest := a.Heading(t, true, "Keys", remark)
-	for y, l := range lines[h.top:] {
+	for i, l := range lines[h.top:min(h.top+rows*columns, len(lines))] {
+		row := rest.Sub(i/rows*leastWidth, i%rows, leastWidth, 1)
 		if l.heading {
-			rest.Text(1, y, ui.Title, l.text)
+			row.Text(1, 0, ui.Title, l.text)
 			continue
 		}
-		rest.Text(3, y, ui.Accent|ui.Bold, l.keys)
-		rest.Text(20, y, ui.Plain, l.text)
+		row.Text(3, 0, ui.Accent|ui.Bold, l.keys)
+		row.Text(20, 0, ui.Plain, l.text)
 	}
 }

@@ -147,8 +147,12 @@ func (p *palette) view(a ui.Area, t *ui.Theme) {
 	rows := min(len(p.found), 8, a.H-2)
 	box := a.Sub(0, a.H-rows-2, a.W, rows+2)
 	box.Fill(ui.Plain)
-	rest := box.Heading(t, true, "Command", ui.Say("%d", len(p.found)))
 	top := max(p.chosen-rows+1, 0)
+	remark := ui.Say("%d", len(p.found))
+	if rows < len(p.found) {
+		remark = ui.Say("%d–%d of %d", top+1, top+rows, len(p.found))
+	}
+	rest := box.Heading(t, true, "Command", remark)
 	for y := range rows {
 		e := p.found[top+y]
 		style := ui.Plain

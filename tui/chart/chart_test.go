@@ -198,31 +198,31 @@ func TestLinesShareAScaleThatBeginsAtZero(t *testing.T) {
 	}{
 		{"steps, and a hole", []chart.Line{{Figures: []float64{0, 1, 2, 3, nan, 5, 4, 4, 4}}}, `
     5┤    ╶╮
-    4┤     ╰──
-    3┤  ╭╴
-    2┤ ╭╯
-    1┤╭╯
+     │     ╰──
+     │  ╭╴
+     │ ╭╯
+     │╭╯
     0┤╯`},
 		{"the newest at the right edge", []chart.Line{{Figures: []float64{9, 9, 9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0, 5}}}, `
     5┤       ╭
-    4┤       │
-    3┤       │
-    2┤       │
-    1┤       │
+     │       │
+     │       │
+     │       │
+     │       │
     0┤───────╯`},
 		{"two lines, the second in its own character", []chart.Line{{Figures: []float64{5, 5, 5, 5, 5}}, {Figures: []float64{0, 0, 1, 1, 1}, Mark: 'x'}}, `
     5┤   ╶────
-    4┤
-    3┤
-    2┤
-    1┤     xxx
+     │
+     │
+     │
+     │     xxx
     0┤   xxx`},
 		{"infinities and less than nothing", []chart.Line{{Figures: []float64{1, inf, 1, -7, math.Inf(-1), 1, 1}}}, `
     1┤ ╶╴╶╮ ╶─
-  0.8┤    │
-  0.6┤    │
-  0.4┤    │
-  0.2┤    │
+     │    │
+     │    │
+     │    │
+     │    │
     0┤    ╰╴`},
 		{"none", nil, "\n\n\n\n nothing yet\n\n"},
 		{"no figure that is one", []chart.Line{{Figures: []float64{nan, inf}}}, "\n\n\n\n nothing yet\n\n"},

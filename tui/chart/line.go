@@ -26,7 +26,8 @@ const labelWidth = 5
 const bound = 1e15
 
 // Lines draws metric lines over a common scale that begins at 0, newest at the
-// right edge. Where there is nothing to draw it says why in empty.
+// right edge. Its greatest figure, its middle and 0 are labelled: what lies between
+// is seldom round. Where there is nothing to draw it says why in empty.
 //
 // The lines are asciigraph's. It panics on no figures and on infinities, does not
 // clip, takes its label width from the figures, and its height grows with the
@@ -98,6 +99,7 @@ func plot(a ui.Area, figures []float64, l Line, high float64, withAxis bool) {
 	// width is ours.
 	const axis = labelWidth + 2
 	for y, row := range strings.Split(asciigraph.Plot(figures, options...), "\n") {
+		labelled := y == 0 || y == a.H-1 || 2*y == a.H-1
 		x := 0
 		for _, r := range row {
 			switch {
@@ -105,8 +107,12 @@ func plot(a ui.Area, figures []float64, l Line, high float64, withAxis bool) {
 				a.Put(x-2, y, l.Style, r)
 			case x == axis && withAxis:
 				// Where the line touches the axis asciigraph draws a crossing.
-				a.Put(labelWidth, y, ui.Border, '┤')
-			case x > 0 && x <= labelWidth && withAxis:
+				tick := '│'
+				if labelled {
+					tick = '┤'
+				}
+				a.Put(labelWidth, y, ui.Border, tick)
+			case x > 0 && x <= labelWidth && withAxis && labelled:
 				a.Put(x-1, y, ui.Dim, r)
 			}
 			x++

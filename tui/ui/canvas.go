@@ -217,7 +217,8 @@ func (a Area) Text(x, y int, s Style, t safetext.Text) int {
 }
 
 // Clip writes t into at most w columns from x on; what does not fit ends in an
-// ellipsis. It returns the column after the last written one.
+// ellipsis, and a number that does not fit is left out whole: half of one reads as
+// another. It returns the column after the last written one.
 func (a Area) Clip(x, y, w int, s Style, t safetext.Text) int {
 	w = min(w, a.W-x)
 	if w <= 0 {
@@ -226,9 +227,30 @@ func (a Area) Clip(x, y, w int, s Style, t safetext.Text) int {
 	if Width(t) <= w {
 		return a.Text(x, y, s, t)
 	}
-	end := a.Sub(x, y, w-1, 1).Text(0, 0, s, t)
+	end := a.Sub(x, y, w-1, 1).Text(0, 0, s, whole(t, w-1))
 	a.Put(x+end, y, s, '…')
 	return x + end + 1
+}
+
+// whole returns the beginning of t that fits into w columns and does not end within
+// a number.
+func whole(t safetext.Text, w int) safetext.Text {
+	used, number := 0, -1 // where the number begins that the cut would hit
+	for i, r := range string(t) {
+		switch digit := r >= '0' && r <= '9'; {
+		case digit && number < 0:
+			number = i
+		case !digit && r != '.' && r != ',':
+			number = -1
+		}
+		if used += max(runeWidth(r), 0); used > w {
+			if number >= 0 {
+				return t[:number]
+			}
+			return t[:i]
+		}
+	}
+	return t
 }
 
 // Right writes t so that it ends before column x, and returns where it begins.

@@ -42,9 +42,14 @@ func TestTextIsCutAtTheEdge(t *testing.T) {
 }
 
 func TestClipEndsInAnEllipsis(t *testing.T) {
-	for text, want := range map[safetext.Text]string{"abcd": "abcd", "abcde": "abc…", "世界人": "世…", "": ""} {
-		if got := draw(10, 1, func(a ui.Area) { a.Clip(0, 0, 4, ui.Plain, text) }); got != want {
-			t.Errorf("Clip(%q) to four columns = %q, want %q", text, got, want)
+	for text, want := range map[safetext.Text]string{
+		"abcdefgh": "abcdefgh", "abcdefghi": "abcdefg…", "世界人世界人": "世界人…", "": "",
+		// Half a number reads as another.
+		"at 68123": "at 68123", "at 68123.4": "at …", "at 12, 345": "at 12, …", "a 12 bcdef": "a 12 bc…", "123456789": "…", "12,345.6 x": "…",
+		"12345678": "12345678", "123456 abc": "123456 …", "1234567 abc": "1234567…",
+	} {
+		if got := draw(10, 1, func(a ui.Area) { a.Clip(0, 0, 8, ui.Plain, text) }); got != want {
+			t.Errorf("Clip(%q) to eight columns = %q, want %q", text, got, want)
 		}
 	}
 }

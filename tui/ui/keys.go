@@ -147,12 +147,12 @@ func Bindings() []Binding {
 	footer := func(text string, b Binding) Binding { b.Footer = text; return b }
 	command := func(name string, b Binding) Binding { b.Command = name; return b }
 	return []Binding{
-		footer("1 overview", command("overview", bind(Everywhere, Overview, "1", "overview", "1"))),
-		footer("3 market", command("market", bind(Everywhere, Market, "3", "market", "3"))),
-		footer(": command", bind(Everywhere, Commands, ":", "command", ":")),
-		footer("? help", command("help", bind(Everywhere, Help, "?", "help", "?"))),
-		command("back", bind(Everywhere, Back, "esc", "back", "esc")),
-		footer("q quit", command("quit", bind(Everywhere, Quit, "q", "quit", "q", "ctrl+c"))),
+		footer("1 overview", command("overview", bind(Everywhere, Overview, "1", "is all well, what happened", "1"))),
+		footer("3 market", command("market", bind(Everywhere, Market, "3", "candles of a symbol", "3"))),
+		footer(": command", bind(Everywhere, Commands, ":", "run a command", ":")),
+		footer("? help", command("help", bind(Everywhere, Help, "?", "all keys", "?"))),
+		command("back", bind(Everywhere, Back, "esc", "back, and to the newest", "esc")),
+		footer("q quit", command("quit", bind(Everywhere, Quit, "q ctrl+c", "leave the console", "q", "ctrl+c"))),
 
 		footer("↑↓ scroll", bind(InOverview, LineUp, "↑ k", "up", "up", "k")),
 		bind(InOverview, LineDown, "↓ j", "down", "down", "j"),

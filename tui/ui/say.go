@@ -115,12 +115,16 @@ func Decimals(v float64) int {
 	return min(max(4-int(math.Floor(math.Log10(v))), 2), 12)
 }
 
-// Percent writes a change with its sign, such as "+1.25%"; NaN is "–".
+// Percent writes a change with its sign in at most eight characters, such as
+// "+1.25%" or "+12345%"; NaN is "–".
 func Percent(ratio float64) string {
 	if math.IsNaN(ratio) || math.IsInf(ratio, 0) {
 		return "–"
 	}
-	return fmt.Sprintf("%+.2f%%", min(ratio*100, 99999))
+	if percent := min(ratio*100, 99999); math.Abs(percent) < 999.995 {
+		return fmt.Sprintf("%+.2f%%", percent)
+	}
+	return fmt.Sprintf("%+.0f%%", max(min(ratio*100, 99999), -99999))
 }
 
 // Zone returns z, or UTC if it is nil.

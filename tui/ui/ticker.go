@@ -2,12 +2,15 @@ package ui
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/spark-ta/spark/core/market"
 )
 
 // TickerWidth is the number of columns of [TickerRow].
 const TickerWidth = 33
+
+const priceWidth = 11 // what the row has for a price
 
 // TickerRow draws a symbol, its price, the direction of its last step and its
 // change into the first 33 columns of a row.
@@ -24,7 +27,11 @@ func TickerRow(a Area, t *Theme, s market.Symbol, price, change float64, moved i
 	case moved < 0:
 		style, arrow = Down, t.Glyphs.Fall
 	}
-	a.Right(23, 0, Bold, Say("%s", Price(price)))
+	figures := Price(price)
+	if len(figures) > priceWidth {
+		figures = strconv.FormatFloat(price, 'g', 5, 64)
+	}
+	a.Right(23, 0, Bold, Say("%s", figures))
 	a.Put(24, 0, style, arrow)
 	style = Plain
 	if change > 0 {

@@ -179,7 +179,7 @@ func TestFiguresAreShort(t *testing.T) {
 			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
 		}
 	}
-	for v, want := range map[float64]string{0.0125: "+1.25%", -0.5: "-50.00%", math.NaN(): "–"} {
+	for v, want := range map[float64]string{0.0125: "+1.25%", -0.5: "-50.00%", 9.99994: "+999.99%", 12.345: "+1234%", 1e9: "+99999%", math.NaN(): "–"} {
 		if got := ui.Percent(v); got != want {
 			t.Errorf("Percent(%v) = %q, want %q", v, got, want)
 		}

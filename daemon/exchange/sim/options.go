@@ -4,15 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 )
 
 // Options describe an exchange. The zero value of a field means what its comment
 // says.
 type Options struct {
-	Addr     string       // where to listen; "127.0.0.1:0" when empty, which picks a free port
-	Listener net.Listener // used instead of Addr if set; Run closes it
+	Addr string // where to listen; "127.0.0.1:0" when empty, which picks a free port
 
 	Seed  uint64    // of the markets
 	Speed float64   // virtual seconds in a real one, above 0 and up to 3,600; 0 means 1

@@ -74,11 +74,8 @@ func New(o Options) (*Server, error) {
 	}
 	// Anyone may connect from any page, as at the exchange.
 	s.upgrader.CheckOrigin = func(*http.Request) bool { return true }
-	s.listener = opts.Listener
-	if s.listener == nil {
-		if s.listener, err = net.Listen("tcp", opts.Addr); err != nil {
-			return nil, fmt.Errorf("sim: %w", err)
-		}
+	if s.listener, err = net.Listen("tcp", opts.Addr); err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
 	}
 	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/spark-ta/spark/core/market"
+	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/tui/live"
 	"github.com/spark-ta/spark/tui/ui"
 )
@@ -23,6 +24,7 @@ const (
 	sideWidth  = ui.TickerWidth + 12
 	wideEnough = 110
 	tallEnough = 28
+	frameRows  = 2 // of the terminal, around the screen
 )
 
 // Screen is the market screen.
@@ -146,6 +148,19 @@ func (s *Screen) Symbols() []market.Symbol {
 	return symbols
 }
 
+// hidden says what there is no room for.
+func hidden(a ui.Area) safetext.Text {
+	switch narrow, low := a.W < wideEnough, a.H < tallEnough; {
+	case narrow && low:
+		return ui.Say("prices and triggers are hidden below %d×%d", wideEnough, tallEnough+frameRows)
+	case narrow:
+		return ui.Say("prices are hidden below %d columns", wideEnough)
+	case low:
+		return ui.Say("triggers are hidden below %d rows", tallEnough+frameRows)
+	}
+	return ""
+}
+
 // View draws the screen onto a.
 func (s *Screen) View(a ui.Area) {
 	p := s.picture
@@ -154,6 +169,11 @@ func (s *Screen) View(a ui.Area) {
 	}
 	head, rest := a.Top(1)
 	s.drawHead(head, p)
+	if note := hidden(a); note != "" {
+		above, below := rest.Top(rest.H - 1)
+		below.Clip(0, 0, below.W, ui.Dim, note)
+		rest = above
+	}
 	if a.H >= tallEnough {
 		above, below := rest.Top(rest.H - 7)
 		s.drawTriggers(below, p)

@@ -37,37 +37,42 @@ func (s *Screen) drawHead(a ui.Area, p *live.Picture) {
 			x = a.Text(x, 0, style, ui.Say("%s in 24 h ", ui.Percent(t.Change)))
 		}
 	}
-	style, badge := s.badge(p.Chart)
-	if w := ui.Width(badge) + 2; x+w+1 < a.W {
-		a.Text(a.W-w-1, 0, style, " "+badge+" ")
-	} else if x+4 < a.W {
-		a.Clip(x+1, 0, a.W-x-1, style, badge)
+	style, badge, more := s.badge(p.Chart)
+	for _, text := range []safetext.Text{badge + more, badge} {
+		if w := ui.Width(text) + 2; x+w+1 < a.W {
+			a.Text(a.W-w-1, 0, style, " "+text+" ")
+			return
+		}
 	}
 }
 
-// badge says how live the chart is.
-func (s *Screen) badge(c live.Chart) (ui.Style, safetext.Text) {
+// badge says how live the chart is, and more of it if there is room.
+func (s *Screen) badge(c live.Chart) (style ui.Style, badge, more safetext.Text) {
 	switch {
 	case c.Series != s.Series || c.Loading:
-		return ui.Dim, "LOADING"
+		return ui.Dim, "LOADING", ""
 	case c.Stream.Phase == sse.Waiting || c.Stream.Phase == sse.Refused:
-		why := ui.Say("STREAM LOST %s", safetext.Clean(c.Stream.Cause))
+		more = ui.Say(": %s", c.Stream.Cause)
 		if d := c.Stream.Next.Sub(s.now); d > 0 {
-			why = ui.Say("%s, next try %s", why, ui.Seconds(d))
+			more = ui.Say("%s, retry in %s", more, ui.Seconds(d))
 		}
-		return ui.Bad, why
+		return ui.Bad, "STREAM LOST", more
+	case c.Err != "":
+		return ui.Bad, "NO CANDLES", ": " + c.Err
+	case c.At.IsZero():
+		return ui.Dim, "LOADING", ""
 	case c.Stream.Phase != sse.Live:
-		return ui.Dim, "CONNECTING"
+		return ui.Dim, "CONNECTING", ""
 	case s.now.Sub(c.At) > staleAfter:
-		return ui.Warn, ui.Say("STALE %s", ui.Seconds(s.now.Sub(c.At)))
+		return ui.Warn, ui.Say("STALE %s", ui.Seconds(s.now.Sub(c.At))), ""
 	case c.Latency > 0:
-		style := ui.Good
+		style = ui.Good
 		if c.Latency > 2*time.Second {
 			style = ui.Warn
 		}
-		return style, ui.Say("LIVE %s", ui.Millis(float64(c.Latency.Microseconds())/1000))
+		return style, ui.Say("LIVE %s", ui.Millis(float64(c.Latency.Microseconds())/1000)), ""
 	default:
-		return ui.Good, "LIVE"
+		return ui.Good, "LIVE", ""
 	}
 }
 

@@ -13,8 +13,21 @@ import (
 type card struct {
 	title  safetext.Text
 	style  ui.Style
-	value  safetext.Text
-	detail safetext.Text
+	value  phrase
+	detail phrase
+}
+
+// phrase is a text with a shorter form for narrow cards, so that no figure is cut.
+type phrase struct{ long, short safetext.Text }
+
+func say(t safetext.Text) phrase { return phrase{t, t} }
+
+// in returns the form that fits into w columns.
+func (p phrase) in(w int) safetext.Text {
+	if ui.Width(p.long) <= w {
+		return p.long
+	}
+	return p.short
 }
 
 func (s *Screen) drawCards(a ui.Area, p *live.Picture) {
@@ -29,7 +42,7 @@ func (s *Screen) drawCards(a ui.Area, p *live.Picture) {
 		cards := []card{leaderCard(p), marketCard(p), storeCard(p), alertsCard(p), deliveryCard(p)}
 		for i, c := range cards {
 			if old := stale[min(i/3, 1)]; old != "" {
-				c.style, c.value = ui.Warn, "STALE "+old
+				c.style, c.value = ui.Warn, phrase{"STALE " + old, old}
 			}
 			x, next := i*a.W/len(cards), (i+1)*a.W/len(cards)
 			box := a.Sub(x, 0, next-x-1, a.H)
@@ -43,31 +56,32 @@ func (s *Screen) drawCards(a ui.Area, p *live.Picture) {
 
 func (c card) draw(a ui.Area, t *ui.Theme) {
 	rest := a.Heading(t, false, c.title, "")
-	rest.Clip(0, 0, rest.W, c.style|ui.Bold, c.value)
-	rest.Clip(0, 1, rest.W, ui.Dim, c.detail)
+	rest.Clip(0, 0, rest.W, c.style|ui.Bold, c.value.in(rest.W))
+	rest.Clip(0, 1, rest.W, ui.Dim, c.detail.in(rest.W))
 }
 
 // unknown is the card of which nothing is known, with the reason if there is one.
 func unknown(title safetext.Text, why safetext.Text) card {
 	if why == "" {
-		return card{title, ui.Dim, "UNKN", "waiting for data"}
+		return card{title, ui.Dim, say("UNKN"), phrase{"waiting for data", "waiting"}}
 	}
-	return card{title, ui.Bad, "UNKN", why}
+	return card{title, ui.Bad, say("UNKN"), say(why)}
 }
 
 func leaderCard(p *live.Picture) card {
 	const title = "Leader"
 	if i, ok := p.Fleet.Leader(); ok {
-		detail := ui.Say("epoch %d", i.Epoch)
+		detail := say(ui.Say("epoch %d", i.Epoch))
 		if p.Health.Known && p.Health.Lease > 0 && p.Health.Holder == i.ID {
-			detail = ui.Say("lease %s, epoch %d", ui.Seconds(p.Health.Lease), i.Epoch)
+			detail.short = ui.Say("lease %s", ui.Seconds(p.Health.Lease))
+			detail.long = detail.short + ", " + detail.long
 		}
-		return card{title, ui.Good, i.ID, detail}
+		return card{title, ui.Good, say(i.ID), detail}
 	}
 	if p.Fleet.At.IsZero() {
 		return unknown(title, p.Fleet.Err)
 	}
-	return card{title, ui.Bad, "NONE", "nobody evaluates alerts"}
+	return card{title, ui.Bad, say("NONE"), phrase{"nobody evaluates alerts", "no alerts"}}
 }
 
 func marketCard(p *live.Picture) card {
@@ -76,17 +90,17 @@ func marketCard(p *live.Picture) card {
 	if !h.Known {
 		return unknown(title, h.Err)
 	}
-	detail := safetext.Text("")
-	if !math.IsNaN(p.Gauges.Upstreams) {
-		detail = ui.Say("%s to exchange", ui.Count(p.Gauges.Upstreams))
+	var detail phrase
+	if n := p.Gauges.Upstreams; !math.IsNaN(n) {
+		detail = phrase{ui.Say("%s to exchange", ui.Count(n)), ui.Say("%s streams", ui.Count(n))}
 	}
 	switch {
 	case math.IsNaN(h.MarketMS) && h.MarketOK:
-		return card{title, ui.Plain, "idle", "no series followed"}
+		return card{title, ui.Plain, say("idle"), phrase{"no series followed", "no series"}}
 	case h.MarketOK:
-		return card{title, ui.Good, ui.Say("OK %s old", age(h.MarketMS)), detail}
+		return card{title, ui.Good, phrase{ui.Say("OK %s old", age(h.MarketMS)), ui.Say("OK %s", age(h.MarketMS))}, detail}
 	default:
-		return card{title, ui.Bad, ui.Say("FAIL %s old", age(h.MarketMS)), detail}
+		return card{title, ui.Bad, phrase{ui.Say("FAIL %s old", age(h.MarketMS)), ui.Say("FAIL %s", age(h.MarketMS))}, detail}
 	}
 }
 
@@ -108,13 +122,13 @@ func storeCard(p *live.Picture) card {
 		kind = "embedded"
 	}
 	if !h.RedisOK {
-		return card{title, ui.Bad, "FAIL", kind + " does not answer"}
+		return card{title, ui.Bad, say("FAIL"), phrase{kind + " does not answer", "no answer"}}
 	}
 	style := ui.Good
 	if h.RedisMS > 100 {
 		style = ui.Warn
 	}
-	return card{title, style, ui.Say("OK %s", ui.Millis(h.RedisMS)), kind}
+	return card{title, style, say(ui.Say("OK %s", ui.Millis(h.RedisMS))), say(kind)}
 }
 
 func alertsCard(p *live.Picture) card {
@@ -127,30 +141,33 @@ func alertsCard(p *live.Picture) card {
 	if !known {
 		return unknown(title, a.Err)
 	}
-	detail := ui.Say("%s triggers", ui.Count(p.Gauges.TriggersTotal))
+	fired := ui.Count(p.Gauges.TriggersTotal)
+	detail := phrase{ui.Say("%s triggers", fired), ui.Say("%s fired", fired)}
 	style := ui.Plain
 	if a.Failed > 0 {
-		style, detail = ui.Warn, ui.Say("%d with an error", a.Failed)
+		style, detail = ui.Warn, phrase{ui.Say("%d with an error", a.Failed), ui.Say("%d failed", a.Failed)}
 	}
-	return card{title, style, ui.Say("%s active", ui.Count(active)), detail}
+	return card{title, style, phrase{ui.Say("%s active", ui.Count(active)), ui.Say("%s on", ui.Count(active))}, detail}
 }
 
 func deliveryCard(p *live.Picture) card {
-	const title = "Deliveries"
+	const title = "Notify"
 	g := p.Gauges
 	if math.IsNaN(g.SentTotal) {
 		return unknown(title, g.Err)
 	}
-	c := card{title, ui.Good, ui.Say("OK %s sent", ui.Count(g.SentTotal)), ui.Say("%s waiting", ui.Count(g.OutboxDepth))}
+	sent, waiting := ui.Count(g.SentTotal), ui.Say("%s waiting", ui.Count(g.OutboxDepth))
+	c := card{title, ui.Good, phrase{ui.Say("OK %s sent", sent), ui.Say("OK %s", sent)}, phrase{waiting, ui.Say("%s due", ui.Count(g.OutboxDepth))}}
 	failing := len(g.Failed) > 0 && g.Failed[len(g.Failed)-1] > 0
 	switch {
 	case g.DeadTotal > 0:
-		c.style, c.value = ui.Bad, ui.Say("%s given up", ui.Count(g.DeadTotal))
+		c.style, c.value = ui.Bad, phrase{ui.Say("%s given up", ui.Count(g.DeadTotal)), ui.Say("%s dead", ui.Count(g.DeadTotal))}
 	case failing:
-		c.style, c.value = ui.Warn, ui.Say("%s failed/min", ui.Count(g.Failed[len(g.Failed)-1]))
+		n := ui.Count(g.Failed[len(g.Failed)-1])
+		c.style, c.value = ui.Warn, phrase{ui.Say("%s failed/min", n), ui.Say("%s fail/m", n)}
 	}
 	if g.OutboxDepth > 0 && g.OutboxOldest >= 1 {
-		c.detail = ui.Say("%s waiting, %s", ui.Count(g.OutboxDepth), ui.Seconds(seconds(g.OutboxOldest)))
+		c.detail.long = ui.Say("%s, %s", waiting, ui.Seconds(seconds(g.OutboxOldest)))
 	}
 	return c
 }
