@@ -48,7 +48,7 @@ func helpLines(keys ui.Keymap) []helpLine {
 func (h *help) view(a ui.Area, t *ui.Theme, keys ui.Keymap) {
 	lines := helpLines(keys)
 	columns := max(a.W/leastWidth, 1)
-	rows := max(a.H-1, 1)
+	rows := max(min(a.H-1, (len(lines)+columns-1)/columns), 1)
 	h.top = max(min(h.top, len(lines)-rows*columns), 0)
 	remark := safetext.Text("")
 	if left := len(lines) - h.top - rows*columns; left > 0 {

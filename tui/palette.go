@@ -108,11 +108,23 @@ func typed(text string) (entry, bool) {
 }
 
 // fuzzy reports whether the letters of text occur in name in their order, and how
-// well: runs of neighbours and beginnings of words count more. Case matters only to
-// break a tie, because 1m is not 1M.
+// well: runs of neighbours and beginnings of words count more. Of several places
+// where text may begin the best counts: "sol" means SOLUSDT in "symbol SOLUSDT", not
+// letters of the first word.
 func fuzzy(text, name string) (score int, ok bool) {
-	letters, at := []rune(name), 0
-	run := 0
+	letters := []rune(name)
+	for begin := range letters {
+		if s, found := fuzzyFrom(text, letters, begin); found && (!ok || s > score) {
+			score, ok = s, true
+		}
+	}
+	return score, ok
+}
+
+// fuzzyFrom takes each letter at its first place from begin on. Case matters only to
+// break a tie, because 1m is not 1M.
+func fuzzyFrom(text string, letters []rune, begin int) (score int, ok bool) {
+	at, run := begin, 0
 	for _, r := range text {
 		found := -1
 		for i := at; i < len(letters); i++ {
@@ -129,7 +141,7 @@ func fuzzy(text, name string) (score int, ok bool) {
 		} else {
 			run = 1
 		}
-		score += 2 * run
+		score += run * run
 		if found == 0 || letters[found-1] == ' ' {
 			score += 4
 		}

@@ -28,6 +28,9 @@ type Picture struct {
 	Feed   Feed
 }
 
+// Blank returns a picture in which nothing is known.
+func Blank() *Picture { return &Picture{Gauges: unknownGauges()} }
+
 // LinkState says whether the observer answers.
 type LinkState uint8
 

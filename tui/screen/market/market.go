@@ -165,7 +165,7 @@ func hidden(a ui.Area) safetext.Text {
 func (s *Screen) View(a ui.Area) {
 	p := s.picture
 	if p == nil {
-		p = &live.Picture{}
+		p = live.Blank()
 	}
 	head, rest := a.Top(1)
 	s.drawHead(head, p)

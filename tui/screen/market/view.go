@@ -200,8 +200,10 @@ func (s *Screen) drawSide(a ui.Area, p *live.Picture) {
 		rest := a.Heading(s.Theme, false, "Prices", "24 h")
 		for y, t := range p.Watch.Tickers {
 			row := rest.Sub(0, y, rest.W, 1)
-			ui.TickerRow(row, s.Theme, t.Symbol, t.Price, t.Change, t.Moved)
-			chart.Spark(row.Sub(34, 0, row.W-34, 1), s.Theme, ui.First, t.Spark)
+			ui.TickerRow(row, s.Theme, t.Symbol, t.Price, t.Change, t.Moved, t.Err)
+			if t.Err == "" {
+				chart.Spark(row.Sub(34, 0, row.W-34, 1), s.Theme, ui.First, t.Spark)
+			}
 			if t.Symbol == s.Series.Symbol {
 				row.Put(0, 0, ui.Accent|ui.Bold, s.Theme.Glyphs.Cursor)
 			}

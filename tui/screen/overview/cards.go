@@ -42,7 +42,7 @@ func (s *Screen) drawCards(a ui.Area, p *live.Picture) {
 		cards := []card{leaderCard(p), marketCard(p), storeCard(p), alertsCard(p), deliveryCard(p)}
 		for i, c := range cards {
 			if old := stale[min(i/3, 1)]; old != "" {
-				c.style, c.value = ui.Warn, phrase{"STALE " + old, old}
+				c.style, c.value = ui.Warn, say("STALE "+old)
 			}
 			x, next := i*a.W/len(cards), (i+1)*a.W/len(cards)
 			box := a.Sub(x, 0, next-x-1, a.H)

@@ -1,6 +1,8 @@
 package overview
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,18 +21,12 @@ func (s *Screen) drawFleet(a ui.Area, p *live.Picture) {
 	}
 	rows := max(a.H-2, 0)
 	s.fleet = max(min(s.fleet, len(p.Fleet.Instances)-rows), 0)
-	remark := s.stale(p.Fleet.At, 2*time.Second)
-	switch {
-	case p.Fleet.Err != "":
-		remark = p.Fleet.Err
-	case len(p.Fleet.Instances) > rows && remark == "":
-		remark = ui.Say("%d–%d of %d", s.fleet+1, s.fleet+rows, len(p.Fleet.Instances))
-	}
+	remark := s.fleetRemark(p.Fleet, rows)
 	s.instances.Draw(a, key{p.Fleet.Rev, s.Theme, s.inFleet, s.fleet, remark}, func(a ui.Area) {
 		rest := a.Heading(s.Theme, s.inFleet, "Fleet", remark)
 		switch {
 		case len(p.Fleet.Instances) > 0:
-			columns, cells := fleetTable(rest.W, p, s.Theme)
+			columns, cells := fleetTable(rest.W, p.Fleet, s.Theme)
 			rest.Table(columns, cells[s.fleet:], -1)
 		case p.Fleet.At.IsZero():
 			rest.Clip(1, 0, rest.W, ui.Dim, "waiting for the observer")
@@ -38,6 +34,47 @@ func (s *Screen) drawFleet(a ui.Area, p *live.Picture) {
 			rest.Clip(1, 0, rest.W, ui.Bad, "the observer knows no instance")
 		}
 	})
+}
+
+// fleetRemark says what the rows do not: which of them are seen, how many instances
+// are down, how old it all is.
+func (s *Screen) fleetRemark(f live.Fleet, rows int) safetext.Text {
+	var facts []string
+	if n := len(f.Instances); n > rows {
+		facts = append(facts, fmt.Sprintf("%d–%d of %d", s.fleet+1, s.fleet+rows, n))
+	}
+	down := 0
+	for _, i := range f.Instances {
+		if !i.Up {
+			down++
+		}
+	}
+	if down > 0 {
+		facts = append(facts, fmt.Sprintf("%d down", down))
+	}
+	if old := s.stale(f.At, 2*time.Second); f.Err != "" {
+		facts = append(facts, string(f.Err))
+	} else if old != "" {
+		facts = append(facts, string(old)+" old")
+	}
+	return ui.Say("%s", strings.Join(facts, ", "))
+}
+
+// worstFirst orders the fleet for a table that may show a part of it: what is down,
+// who leads, then by name as it comes.
+func worstFirst(fleet []live.Instance) []live.Instance {
+	rank := func(i live.Instance) int {
+		switch {
+		case !i.Up:
+			return 0
+		case i.Leader:
+			return 1
+		}
+		return 2
+	}
+	sorted := slices.Clone(fleet)
+	slices.SortStableFunc(sorted, func(a, b live.Instance) int { return rank(a) - rank(b) })
+	return sorted
 }
 
 // fleetColumn is a column that may be left out: the higher the rank, the earlier.
@@ -49,8 +86,8 @@ type fleetColumn struct {
 
 const leastName = 18 // columns for the instance before others are left out
 
-func fleetTable(width int, p *live.Picture, t *ui.Theme) ([]ui.Column, []ui.Cells) {
-	columns := fleetColumns(p.Fleet, t)
+func fleetTable(width int, f live.Fleet, t *ui.Theme) ([]ui.Column, []ui.Cells) {
+	columns := fleetColumns(f, t)
 	for name := width - spent(columns); name < leastName && len(columns) > 2; name = width - spent(columns) {
 		worst := 0
 		for i, c := range columns {
@@ -66,8 +103,8 @@ func fleetTable(width int, p *live.Picture, t *ui.Theme) ([]ui.Column, []ui.Cell
 	for i, c := range columns {
 		shown[i] = c.Column
 	}
-	rows := make([]ui.Cells, len(p.Fleet.Instances))
-	for i, inst := range p.Fleet.Instances {
+	rows := make([]ui.Cells, len(f.Instances))
+	for i, inst := range worstFirst(f.Instances) {
 		row := make(ui.Cells, len(columns))
 		for j, c := range columns {
 			row[j].Text, row[j].Style = c.cell(inst)

@@ -27,12 +27,10 @@ func (s *Screen) drawPrices(a ui.Area, p *live.Picture) {
 				rest.Clip(1, y, rest.W, ui.Dim, ui.Say("and %d more", len(p.Watch.Tickers)-y))
 				return
 			}
-			ui.TickerRow(rest.Sub(0, y, rest.W, 1), s.Theme, t.Symbol, t.Price, t.Change, t.Moved)
-			if t.Err != "" {
-				rest.Clip(33, y, rest.W-33, ui.Bad, t.Err)
-				continue
+			ui.TickerRow(rest.Sub(0, y, rest.W, 1), s.Theme, t.Symbol, t.Price, t.Change, t.Moved, t.Err)
+			if t.Err == "" {
+				chart.Spark(rest.Sub(34, y, rest.W-34, 1), s.Theme, ui.First, t.Spark)
 			}
-			chart.Spark(rest.Sub(34, y, rest.W-34, 1), s.Theme, ui.First, t.Spark)
 		}
 	})
 }

@@ -136,7 +136,7 @@ func (s *Screen) feed() live.Feed {
 func (s *Screen) View(a ui.Area) {
 	p := s.picture
 	if p == nil {
-		p = &live.Picture{}
+		p = live.Blank()
 	}
 	full := a.W >= fullWidth && a.H >= fullHeight
 	cards, rest := a.Top(cardRows(a))
@@ -171,11 +171,11 @@ func middleRows(h int) int { return min(max(h*2/5, 6), 22) }
 
 func pricesWidth(w int) int { return min(max(w*2/5, 36), 64) }
 
-// stale returns a remark about data that is older than three of its periods, and
-// nothing about data that is not.
+// stale returns the age of data that is older than three of its periods, and
+// nothing for data that is not.
 func (s *Screen) stale(at time.Time, period time.Duration) safetext.Text {
 	if at.IsZero() || s.now.Sub(at) <= 3*period {
 		return ""
 	}
-	return ui.Say("%s old", ui.Seconds(s.now.Sub(at)))
+	return ui.Say("%s", ui.Seconds(s.now.Sub(at)))
 }
