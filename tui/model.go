@@ -110,6 +110,7 @@ func (m *model) Init() tea.Cmd {
 
 // Update takes one message. It does no I/O and never blocks.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	stale := m.stale
 	m.stale = true
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
@@ -150,7 +151,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.front = m.market
 		return m, m.market.Update(msg)
 	default:
-		m.stale = false
+		m.stale = stale
 	}
 	return m, nil
 }

@@ -43,7 +43,8 @@ func console(t testing.TB, w, h int, o Options, p *live.Picture) *model {
 // press types keys by their names.
 func press(m *model, keys ...string) {
 	for _, k := range keys {
-		run(m, m.press(key(k)))
+		_, cmd := m.Update(keyPress(k))
+		run(m, cmd)
 	}
 }
 
@@ -59,8 +60,8 @@ func run(m *model, cmd tea.Cmd) {
 	}
 }
 
-// key is the message of a key with a name such as "a", "G", "ctrl+c" or "pgup".
-func key(name string) tea.KeyPressMsg {
+// keyPress is the message of a key with a name such as "a", "G", "ctrl+c" or "pgup".
+func keyPress(name string) tea.KeyPressMsg {
 	for code, k := range map[rune]tea.Key{
 		tea.KeyUp: {}, tea.KeyDown: {}, tea.KeyLeft: {}, tea.KeyRight: {}, tea.KeyPgUp: {}, tea.KeyPgDown: {}, tea.KeyHome: {},
 		tea.KeyEnd: {}, tea.KeyTab: {}, tea.KeyEnter: {}, tea.KeyEscape: {}, tea.KeyBackspace: {}, tea.KeyDelete: {},

@@ -1,6 +1,7 @@
 // Package livetest is a daemon small enough for tests of the console: it answers
 // the calls that the console makes, from what a test tells it, over real HTTP. It
-// can die and come back at the same address. No program links it.
+// can die and come back at the same address. A request that would change something
+// fails the test. No program links it.
 package livetest
 
 import (
@@ -108,6 +109,9 @@ func (d *Daemon) serve(l net.Listener) {
 			d.mu.Lock()
 			d.asked[r.URL.Path]++
 			d.mu.Unlock()
+			if r.Method != http.MethodGet {
+				d.t.Errorf("the console asked to change something: %s %s", r.Method, r.URL)
+			}
 			mux.ServeHTTP(w, r)
 		}),
 	}
