@@ -35,6 +35,15 @@ func TestMetricNamesExist(t *testing.T) {
 		{"beginnings", map[string]string{"docs/a.md": "grep notifications_ and `alerts_*` but grep scheduler_\n"}, []string{
 			"docs/a.md:1: metric scheduler_ does not exist in core/wire",
 		}},
+		{"other families by their endings", map[string]string{
+			"docs/a.md":     "`sse_clients` `fsync_seconds` spark_flights go_gc_duration_seconds process_cpu_seconds_total\n",
+			"runbooks/r.md": "rate(deliveries_total[5m])\n",
+		}, []string{
+			"docs/a.md:1: metric sse_clients does not exist in core/wire",
+			"docs/a.md:1: metric fsync_seconds does not exist in core/wire",
+			"docs/a.md:1: metric spark_flights does not exist in core/wire",
+			"runbooks/r.md:1: metric deliveries_total does not exist in core/wire",
+		}},
 		{"files, hosts, paths, variables, keys", map[string]string{
 			"docs/a.md":                  "`alerts_test.go` core/alert_x/y a-redis_x $redis_url --stream_x `alert_id` my_alerts_x\n",
 			"daemon/deploy/compose.yaml": "volumes:\n  redis_data: {}\n  - redis_data:/data\n",

@@ -14,9 +14,11 @@ import (
 
 // metricWord finds words of the families of our metrics anywhere in a document:
 // in code spans, in shell and PromQL blocks, in the JSON of a dashboard, and in
-// prose, where a name with underscores is nothing else either. The groups are what
-// stands before and after the word, which decide whether it is one.
-var metricWord = regexp.MustCompile(`(^|[^A-Za-z0-9_])((?:alerts?|leader|notifications?|outbox|streams?|market|scheduler|redis|log_records|copilot|spark_build)_[a-z0-9_]*)([^A-Za-z0-9_]|$)`)
+// prose, where a name with underscores is nothing else either; and words that end
+// as the field's counters, durations and sizes do, except those that clients of
+// Prometheus bring along. The groups are what stands before and after the word,
+// which decide whether it is one.
+var metricWord = regexp.MustCompile(`(^|[^A-Za-z0-9_])((?:alerts?|leader|notifications?|outbox|streams?|market|scheduler|redis|log_records|copilot|spark|sse)_[a-z0-9_]*|[a-z][a-z0-9_]*_(?:total|seconds|bytes|bucket))([^A-Za-z0-9_]|$)`)
 
 // notMetrics are words of these shapes that are something else.
 var notMetrics = map[string]string{
@@ -60,7 +62,7 @@ func metricWords(file, line string) []string {
 		case strings.HasPrefix(after, "/"), strings.HasPrefix(after, "-"): // a path, a host
 		case yaml && strings.HasPrefix(after, ":") && strings.Trim(line[:rest-len(word)], " -") == "": // a key
 		case yaml && strings.HasPrefix(after, ":/"): // a volume
-		case notMetrics[word] != "":
+		case notMetrics[word] != "", strings.HasPrefix(word, "go_"), strings.HasPrefix(word, "process_"):
 		default:
 			out = append(out, word)
 		}
