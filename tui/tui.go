@@ -203,7 +203,7 @@ func wait(ctx context.Context, program *tea.Program, t *terminal, e ends, ended 
 		return ofProgram(err)
 	case <-time.After(grace):
 	}
-	program.Kill()
+	go program.Kill() // it waits for the write that hangs, and restore ends that
 	t.restore()
 	select {
 	case <-ended: //nolint:errcheck // it was killed: its error says only that
