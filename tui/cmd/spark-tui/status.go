@@ -83,14 +83,19 @@ func (p *program) status(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	r := inspect(ctx, live.NewClient(), base)
-	if asJSON {
+	switch {
+	case asJSON:
 		e := json.NewEncoder(p.stdout)
 		e.SetIndent("", "  ")
 		if err := e.Encode(r); err != nil {
 			return err
 		}
-	} else if err := r.print(p.stdout); err != nil {
-		return err
+	case !r.Reachable:
+		return exit{exitUnreachable, string(safetext.Clean(r.Problems[0]))}
+	default:
+		if err := r.print(p.stdout); err != nil {
+			return err
+		}
 	}
 	switch {
 	case !r.Reachable:
@@ -107,7 +112,7 @@ func inspect(ctx context.Context, client *http.Client, base string) report {
 	var fleet wire.Fleet
 	if err := getJSON(ctx, client, base+wire.PathFleet, &fleet); err != nil {
 		r.Error = err.Error()
-		r.Problems = append(r.Problems, "the observer cannot be asked: "+r.Error)
+		r.Problems = append(r.Problems, "the observer at "+base+" cannot be asked: "+r.Error)
 		return r
 	}
 	r.Reachable = true
@@ -175,13 +180,11 @@ func (r *report) judge() {
 	r.OK = len(r.Problems) == 0
 }
 
-// print writes the report for people. All text from outside is cleaned.
+// print writes the report of a fleet that was reached for people. All text from
+// outside is cleaned.
 func (r report) print(w io.Writer) error {
 	verdict := "OK"
-	switch {
-	case !r.Reachable:
-		verdict = "UNREACHABLE"
-	case !r.OK:
+	if !r.OK {
 		verdict = "NOT HEALTHY"
 	}
 	clean := func(s string) safetext.Text { return safetext.Clean(s) }
