@@ -74,7 +74,7 @@ func trouble() *live.Picture {
 	for i := range p.Watch.Tickers {
 		p.Watch.Tickers[i].At = night.Add(-20 * time.Second)
 	}
-	p.Feed.Events[1].Text = "1m price price>level at 68123.4 (late) ‮⁦👍🏽 e\u0301 世界 🇩🇪 \x1b[2J"
+	p.Feed.Events[1].Text = "1m price price>level at 68123.4 (late) \u202e\u2066👍🏽 e\u0301 世界 🇩🇪 \x1b[2J"
 	return p
 }
 

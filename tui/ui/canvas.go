@@ -49,8 +49,9 @@ type cell struct {
 // Canvas is a grid of cells. Whatever is drawn onto it, it renders as exactly its
 // height in lines, none wider than its width.
 type Canvas struct {
-	w, h  int
-	cells []cell
+	w, h    int
+	cells   []cell
+	written int // length of the last rendering, which the next will be close to
 }
 
 // NewCanvas returns an empty canvas; negative sizes count as 0.
@@ -83,13 +84,14 @@ func (c *Canvas) Fade() {
 // the ends of lines are left out.
 func (c *Canvas) Render(t *Theme) string {
 	var b strings.Builder
-	b.Grow(c.w*c.h + c.h*24)
+	b.Grow(max(c.written+c.written/16, c.w*c.h))
 	for y := range c.h {
 		if y > 0 {
 			b.WriteByte('\n')
 		}
 		renderRow(&b, c.cells[y*c.w:(y+1)*c.w], t)
 	}
+	c.written = b.Len()
 	return b.String()
 }
 
