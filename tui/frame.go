@@ -74,7 +74,7 @@ func (m *model) drawTop(a ui.Area) {
 	x := left.Text(0, 0, ui.Title|ui.Reverse, " SPARK ")
 	for _, fact := range m.facts() {
 		if x+ui.Width(fact)+3 > left.W {
-			break
+			continue
 		}
 		if x > 8 {
 			x = left.Text(x, 0, ui.Border, ui.Say(" %c", m.theme.Glyphs.Dot))

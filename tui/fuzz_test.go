@@ -211,7 +211,7 @@ func perform(t *testing.T, data []byte) {
 func FuzzMessages(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 4 {
-		f.Add(noise(r, 500))
+		f.Add(noise(r, 150))
 	}
 	f.Fuzz(perform)
 }
@@ -226,18 +226,20 @@ func noise(r *rand.Rand, n int) []byte {
 
 // TestAnyMessagesMakeSoundFrames is what the fuzzer does, for a second.
 func TestAnyMessagesMakeSoundFrames(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 100 {
+	for range 40 {
 		perform(t, noise(r, 4000))
 	}
 }
 
 func TestFramesAreSoundAtEverySize(t *testing.T) {
+	t.Parallel()
 	m := console(t, 1, 1, Options{Theme: Light}, trouble())
 	for _, keys := range [][]string{nil, {"3"}, {"?"}, {":"}} {
 		press(m, keys...)
-		for w := 1; w <= 400; w += 1 + w/9 {
-			for h := 1; h <= 120; h += 1 + h/9 {
+		for w := 1; w <= 400; w += 1 + w/6 {
+			for h := 1; h <= 120; h += 1 + h/6 {
 				m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 				if err := sound(m.View().Content, w, h); err != nil {
 					t.Fatalf("%d×%d after %q: %v", w, h, keys, err)

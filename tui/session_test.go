@@ -93,7 +93,10 @@ func newTTY(t *testing.T) *tty {
 	}()
 	t.Cleanup(func() {
 		s.keyboard.close()
-		s.screen.Close()
+		// Its own Close does not expect a reader at the same time.
+		if pipe, ok := s.screen.InputPipe().(io.Closer); ok {
+			pipe.Close()
+		}
 		<-copied
 	})
 	return s

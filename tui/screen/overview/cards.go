@@ -92,7 +92,7 @@ func marketCard(p *live.Picture) card {
 	}
 	var detail phrase
 	if n := p.Gauges.Upstreams; !math.IsNaN(n) {
-		detail = phrase{ui.Say("%s to exchange", ui.Count(n)), ui.Say("%s streams", ui.Count(n))}
+		detail = phrase{ui.Say("%s to exchange", ui.Count(n)), ui.Say("streams %s", ui.Count(n))}
 	}
 	switch {
 	case math.IsNaN(h.MarketMS) && h.MarketOK:

@@ -60,8 +60,11 @@ func (s *Screen) drawEvent(a ui.Area, e live.Event, chosen bool) {
 	a.Text(1, 0, ui.Dim|extra, ui.Say("%s", e.Time.In(ui.Zone(s.Zone)).Format("15:04:05")))
 	a.Text(10, 0, tone(e.Tone)|ui.Bold|extra, word(e.Kind))
 	width := 12
-	if a.W >= 100 {
+	switch {
+	case a.W >= 100:
 		width = 20
+	case a.W >= 80:
+		width = 15
 	}
 	a.Clip(18, 0, width, ui.Plain|extra, e.Who)
 	a.Clip(19+width, 0, a.W-19-width, tone(e.Tone)|extra, e.Text)
