@@ -141,13 +141,13 @@ func (h *house) health(role string) wire.Health {
 		Uptime: time.Since(h.began).Seconds(), Version: h.o.Version, Roles: h.o.Roles, Instance: h.id,
 		Leader: wire.LeaderHealth{IsLeader: lead.Leading, Holder: lead.Token.Holder, Epoch: lead.Token.Epoch, LeaseRemainingMS: lead.Remaining.Milliseconds()},
 		Redis:  wire.RedisHealth{OK: storeErr == nil, LatencyMS: float64(latency.Microseconds()) / 1000, Embedded: h.engineStore != nil},
-		Market: wire.MarketHealth{OK: market.Connected},
 	}
 	if !market.Newest.IsZero() {
 		age := time.Since(market.Newest).Milliseconds()
 		out.Market.AgeMS = &age
 	}
-	stale := len(market.Series) > 0 && (market.Newest.IsZero() || time.Since(market.Newest) > staleAfter)
+	stale := market.Silent(time.Now()) > staleAfter
+	out.Market.OK = market.Connected && !stale
 	if h.pulse.draining.Load() {
 		out.Draining = true
 		out.Reasons = append(out.Reasons, "draining")

@@ -233,10 +233,29 @@ type State struct {
 type SeriesState struct {
 	Series    market.Series
 	Connected bool
+	Since     time.Time // when somebody first wanted it
 	Newest    time.Time // when the last frame, or the last confirmation by REST, came; zero: never
 	Stale     bool      // what is known is not what the exchange knows
 	Err       error     // why, nil otherwise; names the symbol if it is not listed
 	Readers   int
+}
+
+// Silent returns for how long nothing has come although something should have: 0
+// while no series is subscribed, and no longer than a series has been.
+func (s State) Silent(now time.Time) time.Duration {
+	if len(s.Series) == 0 {
+		return 0
+	}
+	last := s.Series[0].Since
+	for _, one := range s.Series {
+		if one.Since.Before(last) {
+			last = one.Since
+		}
+	}
+	if s.Newest.After(last) {
+		last = s.Newest
+	}
+	return now.Sub(last)
 }
 
 // State returns the feed's state now.

@@ -66,6 +66,7 @@ type upstream struct {
 	up       bool // a connection carries the stream
 	stale    bool
 	err      error
+	began    time.Time // when it was made
 	newest   time.Time // when data last came, or REST confirmed it
 	probeDue time.Time // when silence becomes suspicious
 	quiet    time.Duration
@@ -75,7 +76,7 @@ type upstream struct {
 
 func newUpstream(f *Feed, series market.Series) *upstream {
 	return &upstream{
-		feed: f, series: series, wake: make(chan struct{}, 1),
+		feed: f, series: series, wake: make(chan struct{}, 1), began: time.Now(),
 		window: market.Window{Timeframe: series.Timeframe, Limit: Depth}, quiet: f.silence(),
 	}
 }
@@ -305,7 +306,7 @@ func (u *upstream) state() SeriesState {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return SeriesState{
-		Series: u.series, Connected: u.up, Newest: u.newest,
+		Series: u.series, Connected: u.up, Since: u.began, Newest: u.newest,
 		Stale: u.stale || !u.ready, Err: u.err, Readers: len(u.readers),
 	}
 }
