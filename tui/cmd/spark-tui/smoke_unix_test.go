@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -117,13 +118,14 @@ func (d *desk) console() int {
 	return pid
 }
 
-// daemon returns the daemon's process id, 0 if it never got ready.
-func (d *desk) daemon() int {
-	var r ready
+// ready returns what the daemon said of itself, nothing if it never got ready.
+func (d *desk) ready() (r ready) {
 	page, _ := os.ReadFile(filepath.Join(d.data, readyFile))
 	_ = json.Unmarshal(page, &r)
-	return r.PID
+	return r
 }
+
+func (d *desk) daemon() int { return d.ready().PID }
 
 func (d *desk) signal(pid int, s syscall.Signal) {
 	d.t.Helper()
@@ -210,6 +212,9 @@ func TestSmoke(t *testing.T) {
 			d.shows("Everywhere")
 			d.tmux("send-keys", "Escape")
 			d.shows("BTCUSDT 1m")
+			if out, err := exec.Command(filepath.Join(bin, "spark-tui"), "status", "--url", d.ready().Observer).CombinedOutput(); err != nil || !bytes.HasPrefix(out, []byte("OK ")) {
+				d.t.Errorf("status of the real daemon: %v\n%s", err, out)
+			}
 			d.tmux("send-keys", "q")
 			d.left()
 		}},
@@ -226,6 +231,32 @@ func TestSmoke(t *testing.T) {
 			d.left()
 		}},
 	}
+	t.Run("without a terminal, SIGTERM", func(t *testing.T) {
+		t.Parallel()
+		d := &desk{t: t, data: t.TempDir()}
+		cmd := exec.Command(filepath.Join(bin, "spark-tui"), "demo", "--data-dir", d.data)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines = append(lines, s.Text())
+			if strings.Contains(s.Text(), "  leadership") { // the first event, by its own stream
+				d.signal(cmd.Process.Pid, syscall.SIGTERM)
+			}
+		}
+		page := strings.Join(lines, "\n")
+		if err := cmd.Wait(); err != nil || errs.Len() > 0 || strings.ContainsAny(page, "\x1b\r") || !strings.Contains(page, "ready: observer http://127.0.0.1:") {
+			t.Errorf("demo: %v, %q\n%s", err, errs.String(), page)
+		}
+		d.gone(d.daemon(), "the daemon")
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
