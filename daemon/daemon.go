@@ -193,6 +193,9 @@ func (h *house) buildMarket() error {
 		}
 	}
 	h.exchange = &binance.Client{REST: rest, WS: ws, Log: h.log, Speed: speed}
+	if speed != 1 { // an error of the speed adds up
+		h.exchange.Limits.ClockAge = 5 * time.Second
+	}
 	h.feed = &feed.Feed{Exchange: h.exchange, Log: h.log, UpdatePeriod: time.Duration(h.o.Sim.FrameMS) * time.Millisecond}
 	h.hub = h.newHub()
 	return nil
@@ -204,6 +207,9 @@ func (h *house) buildDelivery() error {
 		n, err := webhook.New(webhook.Options{URL: h.o.WebhookURL, Secret: h.o.WebhookSecret, AllowedHosts: h.o.AllowedHosts})
 		if err != nil {
 			return fmt.Errorf("%s: %w", wire.EnvWebhookURL, err)
+		}
+		if err := n.Objection(); err != nil {
+			h.log.Warn("no notification will be delivered", "channel", "webhook", "error", err, "set", wire.EnvNotifyAllowed)
 		}
 		h.channels["webhook"] = n
 	}
