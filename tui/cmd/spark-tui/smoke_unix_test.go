@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/spark-ta/spark/core/wire"
 )
 
 // desk is a tmux server of its own with one window, in which one demo runs.
@@ -66,6 +68,12 @@ echo "exit=$?"; stty -a >after; cat`
 	return d
 }
 
+// anyPort is an environment in which a daemon takes ports that are free. It would
+// take the usual ones if they were, and so would the one beside it a moment later.
+func anyPort() []string {
+	return append(os.Environ(), wire.EnvExecutorPort+"=0", wire.EnvWebPort+"=0", wire.EnvObserverPort+"=0")
+}
+
 func (d *desk) file(name string) string { return filepath.Join(d.dir, name) }
 
 func (d *desk) tmux(args ...string) string {
@@ -73,7 +81,7 @@ func (d *desk) tmux(args ...string) string {
 	cmd := exec.Command("tmux", append([]string{"-S", d.file("socket"), "-f", os.DevNull}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	cmd.Env = append(os.Environ(), "TMUX=", "LC_ALL=C.UTF-8", "NO_COLOR=")
+	cmd.Env = append(anyPort(), "TMUX=", "LC_ALL=C.UTF-8", "NO_COLOR=")
 	out, err := cmd.Output()
 	if err != nil {
 		d.t.Fatalf("tmux %q: %v %s", args, err, errs.String())
@@ -240,7 +248,7 @@ func TestSmoke(t *testing.T) {
 			t.Fatal(err)
 		}
 		var errs bytes.Buffer
-		cmd.Stderr = &errs
+		cmd.Stderr, cmd.Env = &errs, anyPort()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
