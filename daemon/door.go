@@ -43,6 +43,9 @@ func (h *house) buildDoors() error {
 	}
 	for _, role := range h.o.Roles {
 		l, err := net.Listen("tcp", net.JoinHostPort(h.o.Bind, strconv.Itoa(ports[role])))
+		if err != nil && h.o.AnyPort {
+			l, err = net.Listen("tcp", net.JoinHostPort(h.o.Bind, "0"))
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w (another port: %s)", role, err, portVariable(role))
 		}

@@ -16,6 +16,7 @@ type Options struct {
 	ExecutorPort int      // 0 picks a free port
 	GatewayPort  int
 	ObserverPort int
+	AnyPort      bool   // a port that is taken is replaced by a free one
 	TLSCert      string // files; both or neither
 	TLSKey       string
 	DrainSec     int

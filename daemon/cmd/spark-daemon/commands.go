@@ -145,7 +145,7 @@ is replaced by a free one. This is what "spark-tui demo" and "make run" start.`,
 			if given["spark-data-dir"] == "" && p.getenv(wire.EnvDataDir) == "" {
 				o.DataDir = filepath.Join(o.DataDir, "demo")
 			}
-			o.ExecutorPort, o.GatewayPort, o.ObserverPort = freePort(o.Bind, o.ExecutorPort), freePort(o.Bind, o.GatewayPort), freePort(o.Bind, o.ObserverPort)
+			o.AnyPort = true
 			o.Sim = daemon.SimOptions{Seed: seed, Speed: speed, Demo: true, FrameMS: 250, WebhookSink: true}
 			return runDemo(cmd.Context(), o, ready)
 		}}
@@ -160,18 +160,6 @@ is replaced by a free one. This is what "spark-tui demo" and "make run" start.`,
 		return nil
 	}
 	return c
-}
-
-// freePort returns the port if it can be listened on, otherwise 0.
-func freePort(bind string, port int) int {
-	l, err := net.Listen("tcp", net.JoinHostPort(bind, strconv.Itoa(port)))
-	if err != nil {
-		return 0
-	}
-	if err := l.Close(); err != nil {
-		return 0
-	}
-	return port
 }
 
 // runDemo runs the daemon, creates the demo's alerts through its API once it

@@ -190,6 +190,19 @@ func TestCommandsAnswerAgainstALivingDaemon(t *testing.T) {
 	}
 }
 
+func TestADemoTakesAnotherPortThanOneInUse(t *testing.T) {
+	first := start(t, t.TempDir(), nil)
+	port := first.at.Executor[strings.LastIndex(first.at.Executor, ":")+1:]
+	second := start(t, t.TempDir(), nil, "--executor-port", port)
+	if second.at.Executor == first.at.Executor {
+		t.Errorf("both at %s", first.at.Executor)
+	}
+	var h wire.Health
+	if status := get(t, second.at.Executor+wire.PathHealth, &h); status != 200 || h.Instance == "" {
+		t.Errorf("the second's health = %d %+v", status, h)
+	}
+}
+
 func TestAReceiverThatWillBeBlockedIsToldAtTheStart(t *testing.T) {
 	p := start(t, t.TempDir(), map[string]string{wire.EnvWebhookURL: "http://hooks.example.com/s3cret"})
 	wait(t, 10*time.Second, "the warning", func() bool {

@@ -252,7 +252,7 @@ func (d *daemonProcess) ready(ctx context.Context) (ready, error) {
 			if err := json.Unmarshal(line, &r); err != nil {
 				return r, fmt.Errorf("%s: %w", readyFile, err)
 			}
-			base, err := observerURL(r.Observer)
+			base, err := checkURL(readyFile, r.Observer)
 			r.Observer = base
 			return r, err
 		}

@@ -50,12 +50,13 @@ func TestMisuseIsOneLineAndStatusTwo(t *testing.T) {
 		{[]string{"--symbols", ""}, "symbols"},
 		{[]string{"--url", "localhost:4010"}, "localhost:4010"},
 		{[]string{"status", "--url", "ftp://x"}, "ftp://x"},
+		{[]string{"--url", "http://ops:s3cret@127.0.0.1:4010"}, "without user and password"},
 		{[]string{"demo", "--daemon", "/nowhere/spark-daemon"}, "/nowhere/spark-daemon"},
 		{[]string{"demo", "--timeout", "soon"}, "soon"},
 	}
 	for _, tt := range tests {
 		code, out, errs := command(t, nil, tt.args...)
-		if code != exitMisused || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, tt.want) || out != "" {
+		if code != exitMisused || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, tt.want) || out != "" || strings.Contains(errs, "s3cret") {
 			t.Errorf("%q = %d with %q and %q, want 2 and one line with %q", tt.args, code, out, errs, tt.want)
 		}
 	}

@@ -120,11 +120,7 @@ func (p *program) noArguments(cmd *cobra.Command, args []string) error {
 }
 
 func (p *program) commonFlags(cmd *cobra.Command) {
-	fallback := p.getenv(wire.EnvConsoleURL)
-	if fallback == "" {
-		fallback = fmt.Sprintf("http://127.0.0.1:%d", wire.PortObserver)
-	}
-	cmd.Flags().StringVar(&p.url, "url", fallback, "base URL of the observer ("+wire.EnvConsoleURL+")")
+	cmd.Flags().StringVar(&p.url, "url", "", fmt.Sprintf("base URL of the observer (%s; http://127.0.0.1:%d)", wire.EnvConsoleURL, wire.PortObserver))
 }
 
 func (p *program) consoleFlags(cmd *cobra.Command) {
@@ -162,7 +158,7 @@ func (p *program) runRoot(ctx context.Context) error {
 	if _, ok := p.screen(); !ok {
 		return p.status(ctx, false)
 	}
-	if o.URL, err = observerURL(p.url); err != nil {
+	if o.URL, err = p.observerURL(); err != nil {
 		return err
 	}
 	return p.open(ctx, o)

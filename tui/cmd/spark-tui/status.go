@@ -68,17 +68,33 @@ Exit codes: 0 everything is healthy, 1 something is not (it says what), 2 misuse
 	return cmd
 }
 
-// observerURL checks --url.
-func observerURL(s string) (string, error) {
+// observerURL returns --url, the variable or the default.
+func (p *program) observerURL() (string, error) {
+	name, s := "--url", p.url
+	if s == "" {
+		name, s = wire.EnvConsoleURL, p.getenv(wire.EnvConsoleURL)
+	}
+	if s == "" {
+		return fmt.Sprintf("http://127.0.0.1:%d", wire.PortObserver), nil
+	}
+	return checkURL(name, s)
+}
+
+// checkURL returns a base URL without a slash at its end. What may hold a password
+// is not repeated in the error.
+func checkURL(name, s string) (string, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", misuse("--url %q: a URL such as http://127.0.0.1:4010", s)
+	switch {
+	case strings.Contains(s, "@"):
+		return "", misuse("%s: a URL without user and password, such as http://127.0.0.1:4010", name)
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return "", misuse("%s %q: a URL such as http://127.0.0.1:4010", name, s)
 	}
 	return strings.TrimRight(s, "/"), nil
 }
 
 func (p *program) status(ctx context.Context, asJSON bool) error {
-	base, err := observerURL(p.url)
+	base, err := p.observerURL()
 	if err != nil {
 		return err
 	}
