@@ -41,11 +41,12 @@ func TestWireFormat(t *testing.T) {
 
 		got := strings.Join(g.taken(), "│\n")
 		got = regexp.MustCompile(`retry: [234]\d\d\d\n`).ReplaceAllString(got, "retry: NNNN\n")
+		// The greeting and what is known already may leave in one write or in two.
+		got = strings.Replace(got, "│\nid: 120012", "id: 120012", 1)
 		want := `retry: NNNN
 
 data: {"type":"open","symbol":"BTCUSDT","timeframe":"1m"}
 
-│
 id: 120012
 data: {"type":"kline","symbol":"BTCUSDT","timeframe":"1m","data":{"t":60000,"o":65001,"h":65002,"l":65000,"c":65001.5,"v":1.25,"x":true}}
 
