@@ -21,8 +21,9 @@ const minuteStream = "btcusdt@kline_1m"
 
 func TestConnectionsEndOnCommand(t *testing.T) {
 	s := start(t, sim.Options{})
-	first, second := dial(t, s, "/ws/"+minuteStream), dial(t, s, "/ws/"+minuteStream)
-	first.next()
+	first := dial(t, s, "/ws/"+minuteStream)
+	first.next() // the server knows it before the second
+	second := dial(t, s, "/ws/"+minuteStream)
 	second.next()
 	inject(t, s, sim.Fault{Kind: sim.Close, Count: 1})
 	if code := first.ended(); code != websocket.CloseNormalClosure {
