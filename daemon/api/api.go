@@ -28,6 +28,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,8 +201,12 @@ func explain(err error) error {
 
 // query checks that a request names only known query parameters, each once.
 func query(r *http.Request, known ...string) (map[string]string, error) {
+	all, err := url.ParseQuery(r.URL.RawQuery) // r.URL.Query() would leave out what it cannot read
+	if err != nil {
+		return nil, badInput("query", "the query is not well formed: %.96v", err)
+	}
 	values := map[string]string{}
-	for name, given := range r.URL.Query() {
+	for name, given := range all {
 		if !slices.Contains(known, name) {
 			return nil, badInput(name, "unknown parameter %.64q: allowed are %s", name, strings.Join(known, ", "))
 		}

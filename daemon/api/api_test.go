@@ -324,7 +324,7 @@ func TestCandles(t *testing.T) {
 	if got.header.Get("X-Cache") != "STALE" || got.header.Get("Warning") == "" {
 		t.Errorf("headers %v, want STALE and a warning", got.header)
 	}
-	for _, q := range []string{"?symbol=", "?symbol=b!", "?timeframe=9m", "?limit=0", "?limit=1001", "?limit=1e2", "?sym=BTCUSDT"} {
+	for _, q := range []string{"?symbol=", "?symbol=b!", "?timeframe=9m", "?limit=0", "?limit=1001", "?limit=1e2", "?sym=BTCUSDT", "?symbol=%zz", "?symbol=BTCUSDT;limit=1"} {
 		if got := ask(t, "GET", srv.URL+wire.PathCandles+q, ""); got.status != 400 {
 			t.Errorf("candles%s = %d %s, want 400", q, got.status, got.body)
 		}
