@@ -32,23 +32,36 @@ type resume struct {
 
 const overlapOfSeveral = 60_000
 
-// parseQuery reads which series are asked for.
+// parameters are what a query may name, each once. The last one stands in for the
+// header where a client cannot set it.
+var parameters = []string{"symbol", "symbols", "timeframe", "lastEventId"}
+
+// parseQuery reads which series are asked for. What is absent has a default; what
+// is there and empty, misspelt or there twice is a mistake.
 func parseQuery(raw string) ([]market.Series, *wire.Error) {
 	q, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, &wire.Error{Error: "query: not well formed", Code: wire.CodeInvalidInput, Field: "query"}
 	}
-	frame := orText(q.Get("timeframe"), defaultTimeframe)
-	tf, err := market.ParseTimeframe(frame)
+	for name, given := range q {
+		if !slices.Contains(parameters, name) {
+			text := fmt.Sprintf("unknown parameter %.64q: allowed are %s", name, strings.Join(parameters, ", "))
+			return nil, &wire.Error{Error: text, Code: wire.CodeInvalidInput, Field: orText(name, "query")}
+		}
+		if len(given) > 1 {
+			return nil, &wire.Error{Error: fmt.Sprintf("%s is given %d times", name, len(given)), Code: wire.CodeInvalidInput, Field: name}
+		}
+	}
+	tf, err := market.ParseTimeframe(orAbsent(q, "timeframe", defaultTimeframe))
 	if err != nil {
 		return nil, &wire.Error{Error: err.Error(), Code: wire.CodeInvalidInput, Field: "timeframe"}
 	}
-	field, names := "symbol", []string{orText(q.Get("symbol"), defaultSymbol)}
-	if list := q.Get("symbols"); list != "" {
-		if q.Get("symbol") != "" {
+	field, names := "symbol", []string{orAbsent(q, "symbol", defaultSymbol)}
+	if q.Has("symbols") {
+		if q.Has("symbol") {
 			return nil, &wire.Error{Error: "symbols: give either symbol or symbols", Code: wire.CodeInvalidInput, Field: "symbols"}
 		}
-		field, names = "symbols", strings.SplitN(list, ",", maxSymbols+1)
+		field, names = "symbols", strings.SplitN(q.Get("symbols"), ",", maxSymbols+1)
 		if len(names) > maxSymbols {
 			return nil, &wire.Error{Error: fmt.Sprintf("symbols: more than %d", maxSymbols), Code: wire.CodeInvalidInput, Field: field}
 		}
@@ -86,6 +99,14 @@ func parseResume(header, query string, series int) resume {
 		r.overlap = overlapOfSeveral
 	}
 	return r
+}
+
+// orAbsent returns a parameter, or otherwise when it is not there.
+func orAbsent(q url.Values, name, otherwise string) string {
+	if !q.Has(name) {
+		return otherwise
+	}
+	return q.Get(name)
 }
 
 func orText(s, otherwise string) string {

@@ -146,6 +146,11 @@ func TestBadQueries(t *testing.T) {
 		{"symbol=BTCUSDT&symbols=ETHUSDT", "symbols", wire.CodeInvalidInput},
 		{"timeframe=7m", "timeframe", wire.CodeInvalidInput},
 		{"symbol=%zz", "query", wire.CodeInvalidInput},
+		{"symbl=ETHUSDT", "symbl", wire.CodeInvalidInput},
+		{"symbol=BTCUSDT&symbol=ETHUSDT", "symbol", wire.CodeInvalidInput},
+		{"symbol=", "symbol", wire.CodeInvalidSym},
+		{"symbols=", "symbols", wire.CodeInvalidSym},
+		{"timeframe=", "timeframe", wire.CodeInvalidInput},
 	}
 	for _, tt := range tests {
 		resp := get(t, http.MethodGet, url+path+"?"+tt.query)
