@@ -40,6 +40,9 @@ var (
 	// ErrCursorGone means that changes after the cursor were forgotten. The reader
 	// loads everything anew.
 	ErrCursorGone = errors.New("changes since then are forgotten")
+	// ErrChanged means that what was to be changed is no longer as expected. Nothing
+	// was written.
+	ErrChanged = errors.New("changed meanwhile")
 	// ErrLocked means that another process serves the same data directory.
 	ErrLocked = errors.New("data directory in use")
 )
@@ -51,12 +54,99 @@ type Token struct {
 	Nonce  string
 }
 
-// Grant answers an attempt to acquire or renew the lease.
+// Grant answers an attempt to acquire, renew or verify the lease.
 type Grant struct {
 	Held      bool          // the caller holds it
 	Token     Token         // of the present holder
 	Remaining time.Duration // of the present lease
 	Now       int64         // the store's clock, ms
+	Resign    string        // why the present term was asked to hand over; "" when it was not
+	// Holder is what the present holder registered; nil when the caller holds the
+	// lease or the holder is not registered.
+	Holder *Member
+}
+
+// Member is one process of the fleet, as it registered itself.
+type Member struct {
+	ID         string
+	Roles      []string
+	Version    string
+	URLs       map[string]string // by role
+	StartedAt  int64             // ms, by the process's own clock
+	Phase      string            // one of the Phase… constants
+	Epoch      int64             // of the term it believes in; 0 for a follower
+	ProgressMS int64             // age of the newest turn of the leader's work loop, ms
+	CPU        float64           // cores in use
+	RSSBytes   int64
+	LatencyMS  float64 // of the store, as seen by the process
+	Process    Process
+	At         int64 // of the newest heartbeat, ms by the store's clock
+}
+
+// The phases of a member.
+const (
+	PhaseFollower = "follower" // a candidate that waits
+	PhaseLeader   = "leader"
+	PhaseSuspect  = "suspect" // a leader whose renewals are not acknowledged
+	PhasePaused   = "paused"  // a leader that does not evaluate, because the fleet is paused
+	PhaseDisabled = "disabled"
+	PhaseNone     = "none" // has no executor role
+	PhaseDraining = "draining"
+)
+
+// Process says which process of which machine a member is, so that another one on
+// the same machine can see it end. Boot is empty where that cannot be told.
+type Process struct {
+	Boot  string // identifies this boot of the machine
+	Space string // identifies the namespace in which PID is a number
+	PID   int
+	Start uint64 // when the process started, in the kernel's ticks since boot
+}
+
+// AliveFor is how long after its newest heartbeat a member counts as alive.
+const AliveFor = 10 * time.Second
+
+// Alive reports whether the member's heartbeat is recent at now (ms, the store's
+// clock).
+func (m Member) Alive(now int64) bool { return now-m.At < AliveFor.Milliseconds() }
+
+// Control holds the switches that apply to the whole fleet.
+type Control struct {
+	Paused    bool
+	By        string // who changed it last
+	Reason    string
+	ChangedAt int64 // ms, the store's clock
+	ResumedAt int64 // ms; end of the newest pause, 0 when there was none
+	Version   int64 // grows with each change
+}
+
+// Lock is all there is to see of the election at one moment.
+type Lock struct {
+	Key       string        // of the lock
+	Type      string        // of its value: none, string, or what it should not be
+	Value     string        // the holder id, of a string
+	TTL       time.Duration // -1 when it has none
+	Term      Term
+	HasTerm   bool
+	Members   []Member
+	Control   Control
+	Now       int64         // the store's clock, ms
+	Uptime    time.Duration // of the server; 0 when it does not tell
+	Eviction  string        // the server's maxmemory-policy; "" when it does not tell
+	LeaseHint time.Duration // until - since of the term's newest renewal; 0 when not known
+}
+
+// Term is the newest term, as stored.
+type Term struct {
+	Holder   string
+	Epoch    int64
+	State    string // held, released, deposed
+	Since    int64  // ms; so are the next three
+	Until    int64
+	Renewed  int64
+	Progress int64  // when the holder's work loop last went round
+	Resign   string // see Grant.Resign
+	Version  string // of the holder's program
 }
 
 // Change says that an alert was created, updated, enabled, disabled or deleted.

@@ -25,6 +25,11 @@ func (k keys) watermark() string        { return k.namespace + ":watermark" }
 func (k keys) lock() string { return k.namespace + ":scheduler:lock" }
 func (k keys) term() string { return "{" + k.lock() + "}:term" }
 
+// members, control and the hints' channel go with them.
+func (k keys) members() string { return "{" + k.lock() + "}:executors" }
+func (k keys) control() string { return "{" + k.lock() + "}:control" }
+func (k keys) hints() string   { return "{" + k.lock() + "}:events" }
+
 // deliveries returns the keys of an event's deliveries.
 func (k keys) deliveries(e alert.Event) []string {
 	names := make([]string, len(e.Channels))

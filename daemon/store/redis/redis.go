@@ -19,7 +19,10 @@
 //	…:delivery:{id}        hash     where a delivery stands
 //	…:watermark            hash     series → newest candle whose evaluation is finished
 //	…:scheduler:lock       string   holder of the lease, nothing else
-//	{…:scheduler:lock}:term  hash   holder, epoch, nonce, state, since, until, renewed
+//	{…:scheduler:lock}:term       hash     holder, epoch, nonce, state, since, until, renewed, progress, version, resign
+//	{…:scheduler:lock}:executors  hash     registry: member → heartbeat in ms, a space, JSON
+//	{…:scheduler:lock}:control    hash     paused, by, reason, changedAt, resumedAt, version
+//	{…:scheduler:lock}:events     channel  acquired, released, deposed, resign, control: hints only
 //
 // The fields of an alert's hash win over its json, so an operator can disable an
 // alert with HSET. No stream of deliveries is ever trimmed by length: it would
@@ -85,6 +88,9 @@ type Options struct {
 	CooldownSec  int           // cooldown of alerts whose data do not say
 	Log          *slog.Logger  // nil: nothing is logged
 	Timeout      time.Duration // of a dial, a read and a write; 2 s if 0
+	Version      string        // of the program, written into its terms
+	// Replicas is how many replicas must confirm a grant and a renewal of the lease.
+	Replicas int
 	// Observe is told of every command: its name (a script's own name; "pipeline"
 	// for several in one), its duration and its error. May be nil.
 	Observe func(command string, d time.Duration, err error)
@@ -101,9 +107,11 @@ const (
 
 // Store is a store in a Redis server. It may be used by many goroutines.
 type Store struct {
-	client goredis.UniversalClient
+	client goredis.UniversalClient // everything but the election
+	elect  goredis.UniversalClient // the election: tries once, and waits in no queue
 	keys   keys
 	opts   Options
+	base   *goredis.Options
 	log    *slog.Logger
 
 	changed bell          // rung by changes made through this store
@@ -138,6 +146,28 @@ func Open(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	return &Store{
+		client: newClient(o, opts, forData), elect: newClient(o, opts, forElection),
+		keys: keys{o.Namespace}, opts: o, base: opts, log: o.Log,
+		due: make(chan struct{}, 1), damaged: map[string]string{},
+	}, nil
+}
+
+// purpose is what a client is for; it decides how patient it is.
+type purpose uint8
+
+const (
+	forData purpose = iota
+	// forElection: an answer that comes late is worth nothing, and the elector tries
+	// again by itself, with a nonce of its own choosing.
+	forElection
+	// forHints: one connection that is told of changes, over RESP3.
+	forHints
+)
+
+// newClient returns a client for a purpose.
+func newClient(o Options, base *goredis.Options, p purpose) goredis.UniversalClient {
+	opts := *base
 	opts.Protocol = 2 // the same answers from every server, and no pushes
 	opts.ContextTimeoutEnabled = true
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = o.Timeout, o.Timeout, o.Timeout
@@ -150,18 +180,30 @@ func Open(o Options) (*Store, error) {
 	if o.Dial != nil {
 		opts.Dialer = o.Dial
 	}
-	client := goredis.NewClient(opts)
+	switch p {
+	case forElection:
+		opts.MaxRetries = -1
+		opts.PoolSize, opts.MinIdleConns = 3, 1
+	case forHints:
+		opts.Protocol = 3
+		opts.MaxRetries = -1
+		opts.PoolSize = 1
+		lock := keys{o.Namespace}.lock()
+		opts.OnConnect = func(ctx context.Context, cn *goredis.Conn) error {
+			// A server or a user that may not track still gets what the scripts publish.
+			_ = cn.Do(ctx, "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", lock).Err()
+			return nil
+		}
+	}
+	client := goredis.NewClient(&opts)
 	if o.Observe != nil {
 		client.AddHook(observer{o.Observe})
 	}
-	return &Store{
-		client: client, keys: keys{o.Namespace}, opts: o, log: o.Log,
-		due: make(chan struct{}, 1), damaged: map[string]string{},
-	}, nil
+	return client
 }
 
 // Close closes every connection.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error { return errors.Join(s.client.Close(), s.elect.Close()) }
 
 // Ping asks the server for a sign of life and returns how long that took.
 func (s *Store) Ping(ctx context.Context) (time.Duration, error) {

@@ -77,7 +77,7 @@ func TestNoServerIsUnavailable(t *testing.T) {
 		"Changes":       func() error { _, _, err := s.Changes(ctx, "", 1); return err },
 		"WaitChange":    func() error { return s.WaitChange(ctx, "1-0") },
 		"Acquire":       func() error { _, err := s.Acquire(ctx, "h", "n", 1e9, 0); return err },
-		"Renew":         func() error { _, err := s.Renew(ctx, tok, 1e9); return err },
+		"Renew":         func() error { _, err := s.Renew(ctx, tok, 1e9, 0); return err },
 		"Verify":        func() error { _, err := s.Verify(ctx, tok); return err },
 		"Release":       func() error { return s.Release(ctx, tok) },
 		"Holder":        func() error { _, err := s.Holder(ctx); return err },

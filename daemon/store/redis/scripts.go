@@ -11,6 +11,9 @@ import (
 //go:embed scripts/fence.lua
 var fenceSource string
 
+//go:embed scripts/clock.lua
+var clockSource string
+
 //go:embed scripts/acquire.lua
 var acquireSource string
 
@@ -19,6 +22,21 @@ var renewSource string
 
 //go:embed scripts/release.lua
 var releaseSource string
+
+//go:embed scripts/verify.lua
+var verifySource string
+
+//go:embed scripts/reset.lua
+var resetSource string
+
+//go:embed scripts/resign.lua
+var resignSource string
+
+//go:embed scripts/beat.lua
+var beatSource string
+
+//go:embed scripts/control.lua
+var controlSource string
 
 //go:embed scripts/create.lua
 var createSource string
@@ -68,9 +86,14 @@ func newScript(name string, leader bool, source string) script {
 
 // The scripts: constant after initialisation.
 var (
-	acquireScript  = newScript("acquire", false, acquireSource)
-	renewScript    = newScript("renew", true, renewSource)
-	releaseScript  = newScript("release", false, releaseSource)
+	acquireScript  = newScript("acquire", false, clockSource+acquireSource)
+	renewScript    = newScript("renew", true, clockSource+renewSource)
+	verifyScript   = newScript("verify", true, clockSource+verifySource)
+	releaseScript  = newScript("release", false, clockSource+releaseSource)
+	resetScript    = newScript("reset", false, clockSource+resetSource)
+	resignScript   = newScript("resign", false, clockSource+resignSource)
+	beatScript     = newScript("beat", false, clockSource+beatSource)
+	controlScript  = newScript("control", false, clockSource+controlSource)
 	createScript   = newScript("create", false, createSource)
 	activateScript = newScript("activate", false, activateSource)
 	deleteScript   = newScript("delete", false, deleteSource)
@@ -85,7 +108,7 @@ var (
 
 func scripts() []script {
 	return []script{
-		acquireScript, renewScript, releaseScript, createScript, activateScript, deleteScript, complainScript,
+		acquireScript, renewScript, verifyScript, releaseScript, resetScript, resignScript, beatScript, controlScript, createScript, activateScript, deleteScript, complainScript,
 		triggerScript, advanceScript, claimScript, finishScript, promoteScript, sweepScript,
 	}
 }
@@ -94,7 +117,11 @@ type scriptName struct{}
 
 // run runs a script and translates its error.
 func (s *Store) run(ctx context.Context, sc script, keys []string, args ...any) (any, error) {
-	v, err := sc.lua.Run(context.WithValue(ctx, scriptName{}, sc.name), s.client, keys, args...).Result()
+	return runOn(ctx, s.client, sc, keys, args...)
+}
+
+func runOn(ctx context.Context, c goredis.Scripter, sc script, keys []string, args ...any) (any, error) {
+	v, err := sc.lua.Run(context.WithValue(ctx, scriptName{}, sc.name), c, keys, args...).Result()
 	return v, translate(ctx, sc.name, err)
 }
 

@@ -11,9 +11,12 @@ import (
 
 // leaderWrites are the scripts by which a leader acts. A new script must be put here
 // or into others, with a thought.
-var leaderWrites = []string{"renew", "complain", "trigger", "advance"}
+var leaderWrites = []string{"renew", "verify", "complain", "trigger", "advance"}
 
-var others = []string{"acquire", "release", "create", "activate", "delete", "claim", "finish", "promote", "sweep"}
+var others = []string{
+	"acquire", "release", "reset", "resign", "beat", "control",
+	"create", "activate", "delete", "claim", "finish", "promote", "sweep",
+}
 
 func TestEveryScriptOfALeaderStandsBehindTheFence(t *testing.T) {
 	known := map[string]bool{}
@@ -37,8 +40,8 @@ func TestEveryScriptOfALeaderStandsBehindTheFence(t *testing.T) {
 		t.Errorf("there is no script %s", name)
 	}
 	files, err := fs.Glob(os.DirFS("scripts"), "*.lua")
-	if err != nil || len(files) != len(scripts())+1 {
-		t.Errorf("%d files of scripts, want one for each of %d and the fence (%v)", len(files), len(scripts()), err)
+	if err != nil || len(files) != len(scripts())+2 {
+		t.Errorf("%d files of scripts, want one for each of %d, the fence and the clock (%v)", len(files), len(scripts()), err)
 	}
 }
 

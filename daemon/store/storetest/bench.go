@@ -81,7 +81,7 @@ func benchIdle(b *testing.B, e *env) {
 func benchRenew(b *testing.B, e *env) {
 	tok := e.lead(b, "h")
 	for b.Loop() {
-		if _, err := e.Renew(e.ctx, tok, time.Hour); err != nil {
+		if _, err := e.Renew(e.ctx, tok, time.Hour, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -99,8 +99,8 @@ func testEpochs(t *testing.T, e *env) {
 
 func testExpiry(t *testing.T, e *env) {
 	e.settled(t)
-	a := e.mustAcquire(t, "a", "n1", 60*time.Millisecond, 0)
 	began := time.Now()
+	a := e.mustAcquire(t, "a", "n1", 60*time.Millisecond, 0)
 	var b store.Grant
 	until(t, func() bool { b = e.mustAcquire(t, "b", "n2", time.Minute, 0); return b.Held })
 	if took := time.Since(began); took < 50*time.Millisecond {
@@ -109,7 +109,7 @@ func testExpiry(t *testing.T, e *env) {
 	if b.Token.Epoch <= a.Token.Epoch {
 		t.Errorf("epoch %d after %d, want it to grow", b.Token.Epoch, a.Token.Epoch)
 	}
-	if _, err := e.Renew(e.ctx, a.Token, time.Minute); !errors.Is(err, store.ErrFenced) {
+	if _, err := e.Renew(e.ctx, a.Token, time.Minute, 0); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("Renew of an expired term = %v, want ErrFenced", err)
 	}
 }
@@ -117,7 +117,7 @@ func testExpiry(t *testing.T, e *env) {
 func testRenew(t *testing.T, e *env) {
 	e.settled(t)
 	a := e.mustAcquire(t, "a", "n1", time.Second, 0)
-	g, err := e.Renew(e.ctx, a.Token, time.Minute)
+	g, err := e.Renew(e.ctx, a.Token, time.Minute, 0)
 	if err != nil || !g.Held || g.Token != a.Token || g.Remaining != time.Minute || g.Now < a.Now {
 		t.Errorf("Renew = %+v, %v, want a's term for a minute", g, err)
 	}
@@ -127,7 +127,7 @@ func testRenew(t *testing.T, e *env) {
 		{Holder: "a", Epoch: a.Token.Epoch, Nonce: "n2"},
 		{},
 	} {
-		if _, err := e.Renew(e.ctx, other, time.Hour); !errors.Is(err, store.ErrFenced) {
+		if _, err := e.Renew(e.ctx, other, time.Hour, 0); !errors.Is(err, store.ErrFenced) {
 			t.Errorf("Renew(%+v) = %v, want ErrFenced", other, err)
 		}
 	}
@@ -180,7 +180,7 @@ func testDel(t *testing.T, e *env) {
 	e.settled(t)
 	a := e.mustAcquire(t, "a", "n1", 35*time.Second, 0)
 	e.do(t, "DEL", e.key("scheduler:lock"))
-	if _, err := e.Renew(e.ctx, a.Token, time.Minute); !errors.Is(err, store.ErrFenced) {
+	if _, err := e.Renew(e.ctx, a.Token, time.Minute, 0); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("Renew after DEL = %v, want ErrFenced", err)
 	}
 	b := e.mustAcquire(t, "b", "n2", 35*time.Second, 0)
@@ -209,7 +209,7 @@ func testFlush(t *testing.T, e *env) {
 	e.settled(t)
 	a := e.mustAcquire(t, "a", "n1", time.Hour, 0)
 	e.do(t, "FLUSHALL")
-	if _, err := e.Renew(e.ctx, a.Token, time.Hour); !errors.Is(err, store.ErrFenced) {
+	if _, err := e.Renew(e.ctx, a.Token, time.Hour, 0); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("Renew = %v, want ErrFenced", err)
 	}
 	e.settled(t)
@@ -228,8 +228,8 @@ func testVerify(t *testing.T, e *env) {
 	}
 	stale := a.Token
 	stale.Nonce = "other"
-	if g, err := e.Verify(e.ctx, stale); err != nil || g.Held || g.Token.Nonce != "" {
-		t.Errorf("Verify of another nonce = %+v, %v, want it not held and no nonce", g, err)
+	if g, err := e.Verify(e.ctx, stale); !errors.Is(err, store.ErrFenced) || g.Held || g.Token.Nonce != "" {
+		t.Errorf("Verify of another nonce = %+v, %v, want ErrFenced and no nonce", g, err)
 	}
 	if diff := cmp.Diff(before, e.dump(t)); diff != "" {
 		t.Errorf("Verify wrote something:\n%s", diff)
@@ -244,7 +244,7 @@ func testFence(t *testing.T, e *env) {
 		t.Fatal(err)
 	}
 	writes := map[string]func(store.Token) error{
-		"Renew": func(tok store.Token) error { _, err := e.Renew(e.ctx, tok, time.Hour); return err },
+		"Renew": func(tok store.Token) error { _, err := e.Renew(e.ctx, tok, time.Hour, 0); return err },
 		"Trigger": func(tok store.Token) error {
 			_, err := e.Trigger(e.ctx, tok, []alert.Event{event(a, 1, "webhook")}, base)
 			return err

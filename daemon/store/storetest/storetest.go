@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		{"alerts", alertTests()},
 		{"damage", damageTests()},
 		{"lease", leaseTests()},
+		{"fleet", fleetTests()},
 		{"trigger", triggerTests()},
 		{"outbox", outboxTests()},
 		{"changes", changeTests()},

@@ -1,18 +1,21 @@
 -- acquire: take the lease when nobody holds it. Repeated with the same nonce it
 -- answers as it did the first time.
--- KEYS 1 lock, 2 term
+-- KEYS 1 lock, 2 term, 3 members
 -- ARGV 1 holder, 2 nonce, 3 lease ms, 4 floor of the epoch, 5 ms for which a
---      holder that renewed counts as alive
--- result {held 0|1, holder, epoch, remaining ms, now ms}
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-local function answer(held, holder, epoch, remaining)
-  return {held, holder, string.format('%.0f', epoch), string.format('%.0f', remaining), string.format('%.0f', now)}
-end
+--      member with a heartbeat counts as alive, 6 channel of the hints, 7 version
+-- result {held 0|1, holder, epoch, remaining ms, now ms, the holder's entry}
 local lease = tonumber(ARGV[3])
 local term = redis.call('HMGET', KEYS[2], 'holder', 'epoch', 'nonce', 'state', 'until', 'renewed')
 local epoch = tonumber(term[2] or '') or 0
 local present = redis.call('GET', KEYS[1])
+local function answer(held, holder, number, remaining)
+  local entry = ''
+  if held == 0 and holder ~= '' then
+    entry = redis.pcall('HGET', KEYS[3], holder)
+    if type(entry) ~= 'string' then entry = '' end
+  end
+  return {held, holder, whole(number), whole(remaining), whole(now), entry}
+end
 
 if present then
   local remaining = redis.call('PTTL', KEYS[1])
@@ -24,13 +27,16 @@ if present then
   return answer(0, present, epoch, remaining)
 end
 
--- The lock was deleted under a holder who seems to be alive: wait until it has
--- stopped and said so (release), or has been silent for too long.
+-- The lock was deleted under a holder who seems to be alive: tell it, and wait
+-- until it has stopped and said so (release), or has been silent for too long.
 if term[4] == 'held' and term[3] ~= ARGV[2] then
   local over = tonumber(term[5] or '') or 0
-  local silent = (tonumber(term[6] or '') or 0) + tonumber(ARGV[5])
-  if over > silent then over = silent end
-  if now < over then return answer(0, term[1] or '', epoch, over - now) end
+  local heard = math.max(tonumber(term[6] or '') or 0, seen(KEYS[3], term[1] or ''))
+  over = math.min(over, heard + tonumber(ARGV[5]))
+  if now < over then
+    tell(ARGV[6], 'deposed', epoch)
+    return answer(0, term[1] or '', epoch, over - now)
+  end
 end
 
 -- Without a term a server that has just started may have lost it, and its holder
@@ -43,12 +49,11 @@ if not term[2] then
   end
 end
 
-local floor = tonumber(ARGV[4])
-epoch = epoch + 1
-if now > epoch then epoch = now end
-if floor >= epoch then epoch = floor + 1 end
+epoch = math.max(epoch + 1, now, tonumber(ARGV[4]) + 1)
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-redis.call('HSET', KEYS[2], 'holder', ARGV[1], 'epoch', string.format('%.0f', epoch), 'nonce', ARGV[2],
-  'state', 'held', 'since', string.format('%.0f', now), 'until', string.format('%.0f', now + lease),
-  'renewed', string.format('%.0f', now))
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'holder', ARGV[1], 'epoch', whole(epoch), 'nonce', ARGV[2],
+  'state', 'held', 'since', whole(now), 'until', whole(now + lease), 'renewed', whole(now),
+  'progress', whole(now), 'version', ARGV[7])
+tell(ARGV[6], 'acquired', epoch)
 return answer(1, ARGV[1], epoch, lease)
