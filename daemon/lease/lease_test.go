@@ -21,6 +21,12 @@ type fake struct {
 	epoch    int64
 	down     bool
 	released []int64
+	resign   string
+	lose     int           // grants whose answer is lost
+	member   *store.Member // what the holder registered
+	ahead    time.Duration // of the store's clock before ours
+
+	renewals, questions int
 }
 
 func (f *fake) Acquire(ctx context.Context, holder, nonce string, d time.Duration, floor int64) (store.Grant, error) {
@@ -30,15 +36,30 @@ func (f *fake) Acquire(ctx context.Context, holder, nonce string, d time.Duratio
 		return store.Grant{}, store.ErrUnavailable
 	}
 	if time.Now().Before(f.until) {
-		return store.Grant{Token: store.Token{Holder: f.holder.Holder, Epoch: f.epoch}, Remaining: time.Until(f.until)}, nil
+		if f.holder.Holder == holder && f.holder.Nonce == nonce {
+			return store.Grant{Held: true, Token: f.holder, Remaining: time.Until(f.until)}, nil
+		}
+		return store.Grant{Token: store.Token{Holder: f.holder.Holder, Epoch: f.epoch}, Remaining: time.Until(f.until), Holder: f.member}, nil
 	}
 	f.epoch = max(f.epoch, floor) + 1
 	f.holder = store.Token{Holder: holder, Epoch: f.epoch, Nonce: nonce}
 	f.until = time.Now().Add(d)
-	return store.Grant{Held: true, Token: f.holder, Remaining: d}, nil
+	if f.lose > 0 {
+		f.lose--
+		return store.Grant{}, store.ErrUnavailable
+	}
+	return store.Grant{Held: true, Token: f.holder, Remaining: d, Now: time.Now().UnixMilli()}, nil
 }
 
-func (f *fake) Renew(ctx context.Context, t store.Token, d time.Duration) (store.Grant, error) {
+func (f *fake) Renew(ctx context.Context, t store.Token, d, _ time.Duration) (store.Grant, error) {
+	return f.answer(t, func() { f.renewals++; f.until = time.Now().Add(d) })
+}
+
+func (f *fake) Verify(ctx context.Context, t store.Token) (store.Grant, error) {
+	return f.answer(t, func() { f.questions++ })
+}
+
+func (f *fake) answer(t store.Token, do func()) (store.Grant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down {
@@ -47,8 +68,18 @@ func (f *fake) Renew(ctx context.Context, t store.Token, d time.Duration) (store
 	if t != f.holder || !time.Now().Before(f.until) {
 		return store.Grant{}, store.ErrFenced
 	}
-	f.until = time.Now().Add(d)
-	return store.Grant{Held: true, Token: t, Remaining: d}, nil
+	do()
+	return store.Grant{Held: true, Token: t, Remaining: time.Until(f.until), Now: time.Now().Add(f.ahead).UnixMilli(), Resign: f.resign}, nil
+}
+
+func (f *fake) Reset(ctx context.Context, holder string, epoch int64, dead bool) (store.Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.holder.Holder != holder || f.holder.Epoch != epoch {
+		return f.holder, store.ErrChanged
+	}
+	f.until = time.Time{}
+	return f.holder, nil
 }
 
 func (f *fake) Release(ctx context.Context, t store.Token) error {
@@ -239,6 +270,244 @@ func TestFencedWorkIsALostTermAndNoError(t *testing.T) {
 		})
 		if err != nil || terms < 2 {
 			t.Errorf("Run = %v after %d terms, want nil after several", err, terms)
+		}
+	})
+}
+
+// rig is an elector at work, with what happened to it.
+type rig struct {
+	*lease.Elector
+	f       *fake
+	changes []lease.Change // guarded by f.mu
+	asleep  time.Duration  // guarded by f.mu
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
+}
+
+// start runs an elector until the test ends. Call it in a bubble.
+func start(t *testing.T, f *fake, change func(*rig)) *rig {
+	r := &rig{Elector: elector(f, "a", time.Now()), f: f}
+	r.OnChange = func(c lease.Change) { f.set(func(*fake) { r.changes = append(r.changes, c) }) }
+	r.Suspended = func() (d time.Duration) { f.set(func(*fake) { d = r.asleep }); return d }
+	if change != nil {
+		change(r)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	r.stop = stop
+	r.wg.Go(func() {
+		if err := r.Run(ctx, func(ctx context.Context, _ store.Token) error { <-ctx.Done(); return ctx.Err() }); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r
+}
+
+func (r *rig) end() {
+	r.stop()
+	r.wg.Wait()
+}
+
+// lost waits for d and returns why the first term ended, "" while it lasts.
+func (r *rig) lost(d time.Duration) string { return r.firstEnd(d).Reason }
+
+// firstEnd waits for d and returns how the first term ended.
+func (r *rig) firstEnd(d time.Duration) (c lease.Change) {
+	time.Sleep(d)
+	synctest.Wait()
+	r.f.set(func(*fake) {
+		if len(r.changes) > 1 {
+			c = r.changes[1]
+		}
+	})
+	return c
+}
+
+func TestReasonsToStopBelieving(t *testing.T) {
+	tests := []struct {
+		name   string
+		setup  func(*rig)
+		happen func(*rig)
+		within time.Duration
+		want   string
+		state  string
+	}{
+		{"suspended", nil, func(r *rig) { r.f.set(func(*fake) { r.asleep = 200 * time.Millisecond }) }, time.Second, "machine was suspended", lease.Lost},
+		{"the store's clock ran ahead", nil, func(r *rig) { r.f.set(func(f *fake) { f.ahead = 2 * time.Second }) }, 6 * time.Second, "time passed unnoticed", lease.Lost},
+		{"asked to resign, by the next renewal", nil, func(r *rig) { r.f.set(func(f *fake) { f.resign = "ops" }) }, 6 * time.Second, "asked to resign: ops", lease.Resigned},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t, &fake{}, tt.setup)
+				defer r.end()
+				if got := r.lost(time.Minute); got != "" {
+					t.Fatalf("after a quiet minute the term ended: %s", got)
+				}
+				tt.happen(r)
+				if got := r.firstEnd(tt.within); got.Reason != tt.want || got.State != tt.state {
+					t.Errorf("the first term ended with %+v, want %s because of %q", got, tt.state, tt.want)
+				}
+				r.f.set(func(f *fake) { f.ahead, f.resign = 0, "" })
+			})
+		})
+	}
+}
+
+func TestWorkThatStandsStillLosesOffice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		newest := time.Now()
+		r := start(t, &fake{}, func(r *rig) {
+			r.Progress = func() time.Duration {
+				mu.Lock()
+				defer mu.Unlock()
+				return time.Since(newest)
+			}
+		})
+		defer r.end()
+		for range 60 {
+			time.Sleep(time.Second)
+			mu.Lock()
+			newest = time.Now()
+			mu.Unlock()
+		}
+		if got := r.lost(9 * time.Second); got != "" {
+			t.Fatalf("after nine seconds without progress: %s, want patience", got)
+		}
+		if got := r.lost(2 * time.Second); got != "work stands still" {
+			t.Errorf("after eleven seconds without progress: %q, want the end", got)
+		}
+	})
+}
+
+func TestHintOfADeletedLockEndsTheTermAtOnceAndWritesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hints := make(chan struct{}, 1)
+		f := &fake{}
+		r := start(t, f, func(r *rig) { r.Hints = hints })
+		defer r.end()
+		time.Sleep(time.Second)
+		before := 0
+		f.set(func(f *fake) { before = f.renewals })
+		for range 100 { // its own renewals, another key with the same prefix, a lie
+			hints <- struct{}{}
+			synctest.Wait()
+		}
+		f.set(func(f *fake) {
+			if f.renewals != before || f.questions != 100 {
+				t.Errorf("100 hints gave %d renewals and %d questions, want 0 and 100", f.renewals-before, f.questions)
+			}
+			f.until = time.Time{}
+		})
+		hints <- struct{}{}
+		if got := r.lost(0); got != "lock gone" {
+			t.Errorf("the hint of a DEL ended the term because of %q, want the lock's absence", got)
+		}
+	})
+}
+
+func TestHintWakesACandidate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hints := make(chan struct{}, 1)
+		f := &fake{epoch: 1, holder: store.Token{Holder: "other", Epoch: 1}, until: time.Now().Add(time.Hour)}
+		r := start(t, f, func(r *rig) { r.Hints = hints })
+		defer r.end()
+		time.Sleep(time.Second)
+		f.set(func(f *fake) { f.until = time.Time{} })
+		hints <- struct{}{}
+		synctest.Wait()
+		if s := r.Status(); !s.Leading || s.Token.Epoch != 2 {
+			t.Errorf("status %+v right after the hint, want to lead epoch 2", s)
+		}
+	})
+}
+
+func TestCandidateNeedsNoHintAtTheEndOfTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{epoch: 1, holder: store.Token{Holder: "other", Epoch: 1}, until: time.Now().Add(3 * time.Second)}
+		r := start(t, f, nil)
+		defer r.end()
+		time.Sleep(3*time.Second - time.Millisecond)
+		if r.Status().Leading {
+			t.Fatal("leads before the lease is over")
+		}
+		time.Sleep(30 * time.Millisecond)
+		if s := r.Status(); !s.Leading {
+			t.Errorf("status %+v 30 ms after the end of the lease, want to lead", s)
+		}
+	})
+}
+
+func TestDeadHolderIsBuriedAndALivingOneIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		death := make(chan struct{})
+		f := &fake{
+			epoch: 1, holder: store.Token{Holder: "other", Epoch: 1}, until: time.Now().Add(time.Hour),
+			member: &store.Member{ID: "other", Process: store.Process{Boot: "b", PID: 5}},
+		}
+		r := start(t, f, func(r *rig) {
+			r.Witness = func(_ context.Context, m store.Member) <-chan struct{} {
+				if m.ID != "other" || m.Process.PID != 5 {
+					t.Errorf("watching %+v, want the holder", m)
+				}
+				return death
+			}
+		})
+		defer r.end()
+		time.Sleep(time.Minute)
+		if r.Status().Leading {
+			t.Fatal("leads while the other one lives")
+		}
+		close(death)
+		synctest.Wait()
+		if s := r.Status(); !s.Leading || s.Token.Epoch != 2 {
+			t.Errorf("status %+v right after the death, want to lead epoch 2", s)
+		}
+	})
+}
+
+func TestSuspectLeaderBeginsNothingNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		r := start(t, f, nil)
+		defer r.end()
+		time.Sleep(time.Minute)
+		if err := r.Trust(t.Context()); err != nil {
+			t.Errorf("Trust of a leader = %v, want nil", err)
+		}
+		f.set(func(f *fake) { f.down = true })
+		time.Sleep(6 * time.Second)
+		if s := r.Status(); !s.Leading || !s.Suspect {
+			t.Fatalf("status %+v after a missed renewal, want a suspect leader", s)
+		}
+		trusted := make(chan error, 1)
+		go func() { trusted <- r.Trust(t.Context()) }()
+		synctest.Wait()
+		select {
+		case err := <-trusted:
+			t.Fatalf("Trust of a suspect leader = %v, want it to wait", err)
+		default:
+		}
+		f.set(func(f *fake) { f.down = false })
+		time.Sleep(time.Second)
+		if err := <-trusted; err != nil {
+			t.Errorf("Trust after the renewal = %v, want nil", err)
+		}
+	})
+}
+
+func TestGrantWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{lose: 1}
+		r := start(t, f, nil)
+		defer r.end()
+		time.Sleep(time.Second)
+		s := r.Status()
+		if !s.Leading || s.Token.Epoch != 1 {
+			t.Fatalf("status %+v, want to lead the term that was granted first", s)
+		}
+		if s.Remaining > 33*time.Second {
+			t.Errorf("believes for %s, longer than the store's lease of 35 s that began a second ago", s.Remaining)
 		}
 	})
 }
