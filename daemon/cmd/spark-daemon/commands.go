@@ -102,6 +102,12 @@ A candle file (CSV or gzip, columns t,o,h,l,c,v) can take the place of a symbol.
   spark-daemon sim --port 9443
   BINANCE_REST_URL=http://127.0.0.1:9443 BINANCE_WS_URL=ws://127.0.0.1:9443 spark-daemon`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if port < 0 || port > 65535 {
+				return fmt.Errorf("%w: --port %d: 0 to 65535", errUsage, port)
+			}
+			if err := checkSpeed(speed); err != nil {
+				return err
+			}
 			sources, closeFiles, err := replaySources(replay)
 			if err != nil {
 				return errors.Join(err, closeFiles())
@@ -110,7 +116,12 @@ A candle file (CSV or gzip, columns t,o,h,l,c,v) can take the place of a symbol.
 			s, err := sim.New(sim.Options{
 				Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Seed: seed, Speed: speed, Demo: demo, Replay: sources, Log: log,
 			})
-			if err := errors.Join(err, closeFiles()); err != nil {
+			err = errors.Join(err, closeFiles())
+			var network *net.OpError
+			switch {
+			case errors.As(err, &network): // the port is taken, which is no misuse
+				return err
+			case err != nil:
 				return fmt.Errorf("%w: %v", errUsage, err)
 			}
 			log.Info("listening", "rest", "http://"+s.Addr(), "streams", "ws://"+s.Addr())
@@ -122,6 +133,15 @@ A candle file (CSV or gzip, columns t,o,h,l,c,v) can take the place of a symbol.
 	c.Flags().BoolVar(&demo, "demo", false, "kick the prices, so that bands break soon")
 	c.Flags().StringArrayVar(&replay, "replay", nil, "SYMBOL=FILE, may be given several times")
 	return c
+}
+
+// checkSpeed refuses what the simulator would refuse, and 0, which it would take for
+// its default.
+func checkSpeed(speed float64) error {
+	if !(speed > 0 && speed <= 3600) {
+		return fmt.Errorf("%w: --speed %v: above 0, at most 3600", errUsage, speed)
+	}
+	return nil
 }
 
 // demoCommand runs everything in one process on the simulator, with alerts that
@@ -136,6 +156,9 @@ first time it creates a few alerts, one of which fires within a minute; its
 notification goes to the simulator's own receiver (/sink). A port that is taken
 is replaced by a free one. This is what "spark-tui demo" and "make run" start.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkSpeed(speed); err != nil {
+				return err
+			}
 			given := flags()
 			given["market-source"] = "sim"
 			o, _, err := p.options(given)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,10 @@ func TestMisuseIsOneLineAndStatusTwo(t *testing.T) {
 		{[]string{"run", "extra"}, nil, "extra"},
 		{[]string{"config", "print"}, map[string]string{"WEB_PORT": "x"}, "WEB_PORT"},
 		{[]string{"sim", "--speed", "-1"}, nil, "speed"},
+		{[]string{"sim", "--speed", "0"}, nil, "speed"},
+		{[]string{"demo", "--speed", "0"}, nil, "speed"},
+		{[]string{"demo", "--speed", "NaN"}, nil, "speed"},
+		{[]string{"sim", "--port", "70000"}, nil, "--port 70000: 0 to 65535"},
 		{[]string{"sim", "--replay", "BTC"}, nil, "SYMBOL=FILE"},
 		{[]string{"sim", "--replay", "BTCUSDT=gone.csv"}, nil, "gone.csv"},
 		{[]string{"sim", "--port", "abc"}, nil, "port"},
@@ -27,6 +32,22 @@ func TestMisuseIsOneLineAndStatusTwo(t *testing.T) {
 		if code != 2 || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), tt.want) {
 			t.Errorf("run(%v) = %d with %q, want 2 and one line with %q", tt.args, code, errs.String(), tt.want)
 		}
+	}
+}
+
+func TestAPortThatIsTakenIsNoMisuse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := run([]string{"sim", "--port", port}, env(nil), &out, &errs); code != 1 || !strings.Contains(errs.String(), port) {
+		t.Errorf("sim on a port in use = %d with %q, want 1 and the port", code, errs.String())
 	}
 }
 
