@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -228,6 +229,9 @@ func filter(q map[string]string) (func(alert.Alert) bool, error) {
 		return nil, badInput("active", "active %.32q is not one of true, false", active)
 	}
 	kind := alert.Type(q["type"])
+	if _, ok := q["type"]; ok && !slices.Contains(wire.AlertTypes(), string(kind)) {
+		return nil, badInput("type", "type %.32q is not one of %s", kind, strings.Join(wire.AlertTypes(), ", "))
+	}
 	return func(a alert.Alert) bool {
 		return (symbol == "" || a.Series.Symbol == symbol) &&
 			(kind == "" || a.Type() == kind) &&

@@ -29,6 +29,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,7 +185,7 @@ func explain(err error) error {
 	case errors.As(err, &large):
 		return badInput("", "the body is larger than %d bytes", large.Limit)
 	case errors.As(err, &kind):
-		return badInput(kind.Field, "%s: a JSON %s is not what goes here", kind.Field, kind.Value)
+		return badInput(kind.Field, "%s: a JSON %s is not %s", orWord(kind.Field, "the body"), kind.Value, wanted(kind.Type))
 	case errors.As(err, &syntax):
 		return badInput("", "not JSON at byte %d: %v", syntax.Offset, err)
 	case errors.Is(err, io.EOF):
@@ -197,6 +198,24 @@ func explain(err error) error {
 		return badInput(name, "unknown field %.64q", name)
 	}
 	return badInput("", "the body can't be read: %v", err)
+}
+
+// wanted names in the caller's words what a field holds.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "an object"
+	}
 }
 
 // query checks that a request names only known query parameters, each once.

@@ -226,11 +226,14 @@ func TestRegression13GarbageIsRefusedAndMakesNothing(t *testing.T) {
 	}{
 		{"no body", wire.PathAlertsCreate, " ", 400, wire.CodeInvalidInput, "", "empty"},
 		{"not JSON", wire.PathAlertsCreate, "{", 400, wire.CodeInvalidInput, "", "too early"},
-		{"array", wire.PathAlertsCreate, "[]", 400, wire.CodeInvalidInput, "", "array"},
+		{"array", wire.PathAlertsCreate, "[]", 400, wire.CodeInvalidInput, "", "the body: a JSON array is not an object"},
 		{"two values", wire.PathAlertsCreate, good + good, 400, wire.CodeInvalidInput, "", "goes on"},
 		{"unknown field", wire.PathAlertsCreate, `{"symbl":"X"}`, 400, wire.CodeInvalidInput, "symbl", "unknown field"},
 		{"client's id", wire.PathAlertsCreate, `{"id":"mine","symbol":"BTCUSDT"}`, 400, wire.CodeInvalidInput, "id", "unknown field"},
-		{"wrong type", wire.PathAlertsCreate, `{"symbol":5}`, 400, wire.CodeInvalidInput, "symbol", "number"},
+		{"wrong type", wire.PathAlertsCreate, `{"symbol":5}`, 400, wire.CodeInvalidInput, "symbol", "symbol: a JSON number is not text"},
+		{"wrong type of a number", wire.PathAlertsCreate, `{"cooldownSec":"5"}`, 400, wire.CodeInvalidInput, "cooldownSec", "a JSON string is not a whole number"},
+		{"fraction", wire.PathAlertsCreate, `{"cooldownSec":1.5}`, 400, wire.CodeInvalidInput, "cooldownSec", "a JSON number 1.5 is not a whole number"},
+		{"wrong type of a list", wire.PathAlertsCreate, `{"channels":"webhook"}`, 400, wire.CodeInvalidInput, "channels", "a JSON string is not a list"},
 		{"bad symbol", wire.PathAlertsCreate, strings.Replace(good, "btcusdt", "b!", 1), 400, wire.CodeInvalidSym, "symbol", "b!"},
 		{"bad timeframe", wire.PathAlertsCreate, strings.Replace(good, "1m", "7m", 1), 400, wire.CodeInvalidInput, "timeframe", "1m 3m"},
 		{"bad type", wire.PathAlertsCreate, strings.Replace(good, "bb_break", "magic", 1), 400, wire.CodeInvalidInput, "type", "bb_break"},
@@ -262,6 +265,7 @@ func TestReadsRefuseWhatTheyDoNotKnow(t *testing.T) {
 	srv := executor(t, &shelf{}, api.Gate{})
 	for _, path := range []string{
 		wire.PathAlertsList + "?simbol=X", wire.PathAlertsList + "?limit=0", wire.PathAlertsList + "?limit=x", wire.PathAlertsList + "?active=1",
+		wire.PathAlertsList + "?type=magic", wire.PathAlertsList + "?%zz", wire.PathAlertsList + "?active=true;limit=1",
 		wire.PathAlertsList + "?sort=up", wire.PathAlertsList + "?cursor=nope", wire.PathAlertsList + "?symbol=a&symbol=b", wire.PathAlertsGet, wire.PathAlertsHistory + "?id=x&limit=-1",
 	} {
 		if got := ask(t, "GET", srv.URL+path, ""); got.status != 400 || got.refusal(t).Code != wire.CodeInvalidInput && got.refusal(t).Code != wire.CodeInvalidSym {
