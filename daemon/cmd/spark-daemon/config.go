@@ -81,6 +81,14 @@ func together(o *daemon.Options) error {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return fmt.Errorf("%w: %s and %s go together: one is set, the other is empty", errUsage, wire.EnvTLSCert, wire.EnvTLSKey)
 	}
+	for _, f := range []struct{ name, path string }{{wire.EnvTLSCert, o.TLSCert}, {wire.EnvTLSKey, o.TLSKey}} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			return fmt.Errorf("%w: %s %.200q: %v: want a PEM file", errUsage, f.name, f.path, err)
+		}
+	}
 	if o.MarketSource == "sim" && (o.BinanceREST != "" || o.BinanceWS != "") {
 		return fmt.Errorf("%w: %s sim has its own exchange: leave %s and %s empty", errUsage, wire.EnvMarketSource, wire.EnvBinanceREST, wire.EnvBinanceWS)
 	}
@@ -92,13 +100,30 @@ func (v value) shown() string {
 	if v.secret && v.text != "" {
 		return `"***"`
 	}
-	if u, err := url.Parse(v.text); err == nil && u.User != nil {
-		return fmt.Sprintf("%.200q", u.Redacted())
-	}
-	if strings.Contains(v.text, "@") && strings.Contains(v.text, "://") {
-		return `"***"`
+	if strings.Contains(v.text, "://") {
+		return fmt.Sprintf("%.200q", address(v))
 	}
 	return fmt.Sprintf("%.200q", v.text)
+}
+
+// address shows where a URL leads. A password is masked, a query too, and the path
+// of a webhook: with Slack and Discord it is the secret.
+func address(v value) string {
+	u, err := url.Parse(v.text)
+	if err != nil || u.Opaque != "" || u.User == nil && strings.Contains(v.text, "@") {
+		return "***"
+	}
+	if u.User != nil {
+		u.User = url.UserPassword(u.User.Username(), "***")
+	}
+	text := strings.ReplaceAll((&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}).String(), "%2A", "*")
+	switch {
+	case v.name == wire.EnvWebhookURL && len(u.Path) > 1:
+		return text + "/***"
+	case u.RawQuery != "" || u.Fragment != "":
+		return text + u.EscapedPath() + "?***"
+	}
+	return text + u.EscapedPath()
 }
 
 // parseFile reads a configuration file: a flat mapping of setting names to plain

@@ -65,6 +65,10 @@ func TestWrongValuesNameVariableValueAndWhatIsAllowed(t *testing.T) {
 		{map[string]string{"MARKET_SOURCE": "kraken"}, []string{"MARKET_SOURCE", "binance, sim"}},
 		{map[string]string{"MARKET_SOURCE": "gateway"}, []string{"not in this version"}},
 		{map[string]string{"REDIS_URL": "http://x"}, []string{"REDIS_URL", "redis://"}},
+		{map[string]string{"REDIS_URL": "redis://h:99999"}, []string{"REDIS_URL", "redis://h:99999", "0 to 65535"}},
+		{map[string]string{"REDIS_URL": "redis://h:6379/x"}, []string{"REDIS_URL", "redis://h:6379/x", "number of a database"}},
+		{map[string]string{"NOTIFY_WEBHOOK_URL": "https://h:99999/x"}, []string{"NOTIFY_WEBHOOK_URL", "https://h:99999", "0 to 65535"}},
+		{map[string]string{"SPARK_TLS_CERT": "gone.pem", "SPARK_TLS_KEY": "gone.key"}, []string{"SPARK_TLS_CERT", "gone.pem"}},
 		{map[string]string{"TRUSTED_PROXIES": "10.0.0.0"}, []string{"TRUSTED_PROXIES", "10.0.0.0/8"}},
 		{map[string]string{"SPARK_BIND": "example.com"}, []string{"SPARK_BIND", "IP address"}},
 		{map[string]string{"SCHEDULER_ENABLED": "no"}, []string{"SCHEDULER_ENABLED", "true or false"}},
@@ -90,7 +94,9 @@ func TestWrongValuesNameVariableValueAndWhatIsAllowed(t *testing.T) {
 func TestSecretsAreNeverShown(t *testing.T) {
 	vars := map[string]string{
 		"SPARK_OPS_TOKEN": "tok-ops-123", "SPARK_API_TOKEN": "tok-api-123", "NOTIFY_WEBHOOK_SECRET": "whsec_aGVsbG8=",
-		"REDIS_URL": "redis://user:hunter22@127.0.0.1:6379/0",
+		"REDIS_URL":          "redis://user:hunter22@127.0.0.1:6379/0",
+		"NOTIFY_WEBHOOK_URL": "https://hooks.slack.com/services/T0/slack-path-secret?token=query-secret",
+		"BINANCE_REST_URL":   "https://mirror.example/api?key=mirror-secret",
 	}
 	_, values, err := resolve(map[string]string{"spark-ops-token": "by-flag"}, env(vars), noFile)
 	if err != nil {
@@ -100,10 +106,13 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	if err := printConfig(&out, values); err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"tok-ops-123", "tok-api-123", "aGVsbG8", "hunter22", "by-flag"} {
+	for _, secret := range []string{"tok-ops-123", "tok-api-123", "aGVsbG8", "hunter22", "by-flag", "slack-path-secret", "query-secret", "mirror-secret"} {
 		if strings.Contains(out.String(), secret) {
 			t.Errorf("config print shows %q", secret)
 		}
+	}
+	if !strings.Contains(out.String(), "https://hooks.slack.com/") {
+		t.Errorf("config print hides where notifications go: %s", out.String())
 	}
 	masked := strings.Join(secretsOf(values), " ")
 	for _, secret := range []string{"tok-ops-123", "tok-api-123", "hunter22"} {

@@ -149,10 +149,23 @@ func webURL(schemes []string, field func(*daemon.Options) *string) func(*daemon.
 			if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
 				return fmt.Errorf("want a URL that begins with %s://", strings.Join(schemes, ":// or "))
 			}
+			if err := checkPort(u); err != nil {
+				return err
+			}
 		}
 		*field(o) = v
 		return nil
 	}
+}
+
+// checkPort refuses what url.Parse lets through: it wants digits, however many.
+func checkPort(u *url.URL) error {
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n > 65535 {
+			return fmt.Errorf("want a port from 0 to 65535")
+		}
+	}
+	return nil
 }
 
 func setRoles(o *daemon.Options, v string) error {
@@ -184,6 +197,14 @@ func setRedis(o *daemon.Options, v string) error {
 		u, err := url.Parse(v)
 		if err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
 			return fmt.Errorf("want redis://[user:password@]host:port/db or rediss://…")
+		}
+		if err := checkPort(u); err != nil {
+			return err
+		}
+		if db := strings.Trim(u.Path, "/"); db != "" {
+			if n, err := strconv.Atoi(db); err != nil || n < 0 {
+				return fmt.Errorf("want the number of a database after the host, such as /0")
+			}
 		}
 	}
 	o.RedisURL = v
