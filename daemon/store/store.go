@@ -120,6 +120,14 @@ type Control struct {
 	Version   int64 // grows with each change
 }
 
+// Glance is what a heartbeat brings back.
+type Glance struct {
+	Control   Control
+	Leader    Token         // who holds the lock; Epoch 0 when it is not of the newest term, no Nonce
+	Remaining time.Duration // of the lease, 0 when nobody holds it
+	Now       int64         // the store's clock, ms
+}
+
 // Lock is all there is to see of the election at one moment.
 type Lock struct {
 	Key       string        // of the lock

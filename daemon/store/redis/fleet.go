@@ -39,32 +39,35 @@ type memberJSON struct {
 	Start      uint64            `json:"start,omitempty"`
 }
 
-// Beat notes that a member lives, and returns the fleet's switches and the server's
-// clock in ms. Its At is not used: the server's clock decides. tidy also forgets
-// members that have been silent for an hour.
-func (s *Store) Beat(ctx context.Context, m store.Member, tidy bool) (store.Control, int64, error) {
+// Beat notes that a member lives, and returns what goes on. Its At is not used: the
+// server's clock decides. tidy also forgets members that have been silent for an
+// hour.
+func (s *Store) Beat(ctx context.Context, m store.Member, tidy bool) (store.Glance, error) {
 	text, err := json.Marshal(memberJSON{
 		Roles: m.Roles, Version: m.Version, URLs: m.URLs, StartedAt: m.StartedAt, Phase: m.Phase, Epoch: m.Epoch,
 		ProgressMS: m.ProgressMS, CPU: m.CPU, RSSBytes: m.RSSBytes, LatencyMS: m.LatencyMS,
 		Boot: m.Process.Boot, Space: m.Process.Space, PID: m.Process.PID, Start: m.Process.Start,
 	})
 	if err != nil {
-		return store.Control{}, 0, fmt.Errorf("beat: %w", err)
+		return store.Glance{}, fmt.Errorf("beat: %w", err)
 	}
 	forget := int64(0)
 	if tidy {
 		forget = forgetAfter.Milliseconds()
 	}
-	v, err := runOn(ctx, s.elect, beatScript, []string{s.keys.members(), s.keys.control()}, m.ID, string(text), forget)
+	v, err := runOn(ctx, s.elect, beatScript, []string{s.keys.members(), s.keys.control(), s.keys.lock(), s.keys.term()}, m.ID, string(text), forget)
 	if err != nil {
-		return store.Control{}, 0, err
+		return store.Glance{}, err
 	}
 	list, _ := v.([]any)
-	if len(list) != 2 {
-		return store.Control{}, 0, fmt.Errorf("beat: unexpected answer %.80q", fmt.Sprint(v))
+	if len(list) != 5 {
+		return store.Glance{}, fmt.Errorf("beat: unexpected answer %.80q", fmt.Sprint(v))
 	}
-	now, _ := list[0].(string)
-	return decodeControl(pairs(list[1])), number(now), nil
+	f := texts(list)
+	return store.Glance{
+		Control: decodeControl(pairs(list[1])), Now: number(f[0]),
+		Leader: store.Token{Holder: f[2], Epoch: number(f[3])}, Remaining: time.Duration(number(f[4])) * time.Millisecond,
+	}, nil
 }
 
 // Leave takes a member out of the registry.

@@ -111,11 +111,16 @@ func testMembers(t *testing.T, e *env) {
 		StartedAt: base, Phase: store.PhaseLeader, Epoch: 7, ProgressMS: 12, CPU: 0.25, RSSBytes: 1 << 20, LatencyMS: 0.5,
 		Process: store.Process{Boot: "b", Space: "s", PID: 3, Start: 4},
 	}
-	_, now, err := e.Beat(e.ctx, one, true)
-	if err != nil || now < 1e12 {
-		t.Fatalf("Beat = %d, %v, want the server's clock", now, err)
+	e.settled(t)
+	g, err := e.Beat(e.ctx, one, true)
+	if err != nil || g.Now < 1e12 || g.Leader.Holder != "" || g.Remaining != 0 {
+		t.Fatalf("Beat = %+v, %v, want the server's clock and nobody who leads", g, err)
 	}
-	if _, _, err := e.Beat(e.ctx, store.Member{ID: "two"}, false); err != nil {
+	lead := e.mustAcquire(t, "one", "n1", time.Minute, 0)
+	if g, err = e.Beat(e.ctx, one, false); err != nil || g.Leader.Holder != "one" || g.Leader.Epoch != lead.Token.Epoch || g.Remaining < 50*time.Second {
+		t.Fatalf("Beat = %+v, %v, want to hear that one leads", g, err)
+	}
+	if _, err := e.Beat(e.ctx, store.Member{ID: "two"}, false); err != nil {
 		t.Fatal(err)
 	}
 	key := "{" + e.key("scheduler:lock") + "}:executors"
@@ -132,7 +137,7 @@ func testMembers(t *testing.T, e *env) {
 	if diff := cmp.Diff(one, members[1]); diff != "" || now-one.At > 5000 {
 		t.Errorf("member (-want +got):\n%s at %d, now %d", diff, one.At, now)
 	}
-	if _, _, err := e.Beat(e.ctx, one, true); err != nil {
+	if _, err := e.Beat(e.ctx, one, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Leave(e.ctx, "two"); err != nil {
@@ -164,7 +169,7 @@ func testControl(t *testing.T, e *env) {
 	if got, err := e.SetPaused(e.ctx, false, "bob", "", 9); !errors.Is(err, store.ErrChanged) || got != c {
 		t.Errorf("SetPaused with another version = %+v, %v, want ErrChanged and what is", got, err)
 	}
-	if got, _, err := e.Beat(e.ctx, store.Member{ID: "x"}, false); err != nil || got != c {
+	if got, err := e.Beat(e.ctx, store.Member{ID: "x"}, false); err != nil || got.Control != c {
 		t.Errorf("Beat = %+v, %v, want the switches", got, err)
 	}
 	c, err = e.SetPaused(e.ctx, false, "bob", "over", 1)
@@ -183,7 +188,7 @@ func testLock(t *testing.T, e *env) {
 	}
 	e.settled(t)
 	a := e.mustAcquire(t, "a", "n1", time.Hour, 0)
-	if _, _, err := e.Beat(e.ctx, store.Member{ID: "a"}, false); err != nil {
+	if _, err := e.Beat(e.ctx, store.Member{ID: "a"}, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.Renew(e.ctx, a.Token, time.Minute, 3*time.Second); err != nil {
@@ -211,7 +216,7 @@ func testHolderEntry(t *testing.T, e *env) {
 	if g := e.mustAcquire(t, "b", "n2", time.Hour, 0); g.Held || g.Holder != nil {
 		t.Errorf("Acquire = %+v, want no entry: a has not registered", g)
 	}
-	if _, _, err := e.Beat(e.ctx, store.Member{ID: "a", Process: store.Process{Boot: "x", PID: 42}}, false); err != nil {
+	if _, err := e.Beat(e.ctx, store.Member{ID: "a", Process: store.Process{Boot: "x", PID: 42}}, false); err != nil {
 		t.Fatal(err)
 	}
 	if g := e.mustAcquire(t, "b", "n2", time.Hour, 0); g.Holder == nil || g.Holder.ID != "a" || g.Holder.Process.PID != 42 {
