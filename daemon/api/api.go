@@ -227,7 +227,7 @@ func query(r *http.Request, known ...string) (map[string]string, error) {
 	values := map[string]string{}
 	for name, given := range all {
 		if !slices.Contains(known, name) {
-			return nil, badInput(name, "unknown parameter %.64q: allowed are %s", name, strings.Join(known, ", "))
+			return nil, badInput(name, "unknown parameter %.64q: allowed are %s", name, orNone(strings.Join(known, ", ")))
 		}
 		if len(given) > 1 {
 			return nil, badInput(name, "%s is given %d times", name, len(given))
@@ -235,6 +235,13 @@ func query(r *http.Request, known ...string) (map[string]string, error) {
 		values[name] = given[0]
 	}
 	return values, nil
+}
+
+func orNone(names string) string {
+	if names == "" {
+		return "none"
+	}
+	return names
 }
 
 func wholeNumber(values map[string]string, name string, def, low, high int) (int, error) {

@@ -431,6 +431,11 @@ func TestEventsResumeAfterTheLastSeenAndEndCleanly(t *testing.T) {
 	if strings.Contains(all, "became") || !strings.Contains(all, "id: 2\nevent: leader") || !strings.Contains(all, "id: 3\nevent: leader") {
 		t.Errorf("stream:\n%s", all)
 	}
+	for _, path := range []string{wire.PathEvents, wire.PathFleet} {
+		if got := ask(t, "GET", srv.URL+path+"?since=1", ""); got.status != 400 || got.refusal(t).Field != "since" {
+			t.Errorf("GET %s?since=1 = %d %s, want 400", path, got.status, got.body)
+		}
+	}
 	if got := ask(t, "GET", srv.URL+wire.PathEvents, "", wire.HeaderLastEventID, "x"); got.status != 400 {
 		t.Errorf("Last-Event-ID x = %d, want 400", got.status)
 	}

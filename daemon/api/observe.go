@@ -16,11 +16,17 @@ type Observe struct {
 
 // AddTo adds the calls to a router.
 func (h *Observe) AddTo(rt *Router) {
-	rt.on(http.MethodGet, wire.PathFleet, func(w http.ResponseWriter, _ *http.Request) error {
+	rt.on(http.MethodGet, wire.PathFleet, func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := query(r); err != nil {
+			return err
+		}
 		reply(w, http.StatusOK, h.Fleet())
 		return nil
 	})
 	rt.on(http.MethodGet, wire.PathEvents, func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := query(r); err != nil {
+			return err
+		}
 		return stream(w, r, h.Events, nil, h.Ended)
 	})
 }
