@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -66,12 +68,14 @@ func (p *program) healthcheckCommand(flags func() map[string]string) *cobra.Comm
 			ports := map[string]int{wire.RoleExecutor: o.ExecutorPort, wire.RoleGateway: o.GatewayPort, wire.RoleObserver: o.ObserverPort}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
 			defer cancel()
-			url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[o.Roles[0]])) + wire.PathHealth
+			url := healthURL(o, ports[o.Roles[0]])
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 			if err != nil {
 				return err
 			}
-			resp, err := http.DefaultClient.Do(req)
+			// The certificate is for the name that clients use, not for this address.
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // asks this machine alone
+			resp, err := client.Do(req)
 			if err != nil {
 				return err
 			}
@@ -86,6 +90,18 @@ func (p *program) healthcheckCommand(flags func() map[string]string) *cobra.Comm
 			_, err = fmt.Fprintln(p.stdout, "ok")
 			return err
 		}}
+}
+
+// healthURL is where a process of this configuration answers on this machine.
+func healthURL(o daemon.Options, port int) string {
+	scheme, host := "http://", o.Bind
+	if o.TLSCert != "" {
+		scheme = "https://"
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + net.JoinHostPort(host, strconv.Itoa(port)) + wire.PathHealth
 }
 
 func (p *program) simCommand() *cobra.Command {

@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -82,5 +86,43 @@ func TestVersion(t *testing.T) {
 	var out, errs bytes.Buffer
 	if code := run([]string{"version"}, env(nil), &out, &errs); code != 0 || !strings.HasPrefix(out.String(), "spark-daemon ") {
 		t.Errorf("version = %d %q %q", code, out.String(), errs.String())
+	}
+}
+
+func TestHealthcheckAsksWhereThisConfigurationListens(t *testing.T) {
+	pem := filepath.Join(t.TempDir(), "spark.pem")
+	if err := os.WriteFile(pem, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	healthy := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	secured := httptest.NewTLSServer(healthy)
+	defer secured.Close()
+	elsewhere := httptest.NewUnstartedServer(healthy)
+	defer elsewhere.Close()
+	tests := []struct {
+		name, bind string
+		server     *httptest.Server
+		args       []string
+	}{
+		{"over TLS, certificate for another name", "0.0.0.0", secured, []string{"--spark-tls-cert", pem, "--spark-tls-key", pem}},
+		{"another address", "::1", elsewhere, nil},
+	}
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		elsewhere.Listener.Close()
+		elsewhere.Listener = l
+		elsewhere.Start()
+	} else {
+		tests = tests[:1]
+	}
+	for _, tt := range tests {
+		_, port, err := net.SplitHostPort(tt.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		args := append([]string{"healthcheck", "--spark-bind", tt.bind, "--executor-port", port}, tt.args...)
+		if code := run(args, env(nil), &out, &errs); code != 0 || out.String() != "ok\n" {
+			t.Errorf("%s: %d, %s%s", tt.name, code, out.String(), errs.String())
+		}
 	}
 }
