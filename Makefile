@@ -12,7 +12,7 @@ ARGS     ?=
 .PHONY: help build run test race lint fmt bench load chaos budget fuzz mutants up down image snapshot clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build both programs into bin/
 	@mkdir -p bin
