@@ -4,8 +4,8 @@
 // [Run] nests what must end in order and sets side by side what need not:
 //
 //	store (embedded engine, when no Redis is configured)
-//	└─ servers ∥ market feed ∥ stream hub ∥ outbox relay ∥ gauges ∥ lease.Run(lead)
-//	                                                               └─ engine
+//	└─ servers ∥ market feed ∥ stream hub ∥ outbox relay ∥ heart ∥ hints ∥ gauges ∥ lease.Run(lead)
+//	                                                                                └─ engine
 //
 // Each part is one blocking Run(ctx) error. The end goes the other way: at the end
 // of the context the process is not ready at once, leadership is handed over, open
@@ -62,6 +62,8 @@ type house struct {
 	began   time.Time
 	id      string
 	pulse   pulse
+	heart   heart
+	hints   chan struct{} // capacity 1: the lock may have changed; a second one is dropped
 
 	engineStore *embedded.Engine // nil with a Redis server
 	store       *redis.Store
@@ -104,7 +106,8 @@ func Run(ctx context.Context, o Options) (err error) {
 // build makes the parts; it starts none, but opens the data directory and the
 // listeners, so that a mistake shows at once.
 func build(o Options) (*house, error) {
-	h := &house{o: o, began: time.Now(), id: o.InstanceID}
+	h := &house{o: o, began: time.Now(), id: o.InstanceID, hints: make(chan struct{}, 1)}
+	h.heart.wake = make(chan struct{}, 1)
 	if h.id == "" {
 		id, err := instanceID()
 		if err != nil {
@@ -164,6 +167,7 @@ func (h *house) buildStore() error {
 	}
 	s, err := redis.Open(redis.Options{
 		URL: url, Namespace: h.o.RedisNamespace, HistoryLimit: h.o.HistoryLimit, CooldownSec: h.o.CooldownSec, Log: h.log,
+		Version: h.o.Version,
 		Observe: func(_ string, d time.Duration, _ error) { h.meter.Observe(wire.MetricRedisDuration, d.Seconds()) },
 	})
 	h.store = s
@@ -250,10 +254,12 @@ func (h *house) buildLeader() error {
 		Channels: h.channelNames,
 		OnEvent:  func(e alert.Event) { h.events.Append(wire.EventAlert, wire.FromEvent(e, nil)) },
 		Interval: time.Duration(h.o.IntervalSec) * time.Second,
+		Trust:    func(ctx context.Context) error { return h.elector.Trust(ctx) },
+		Since:    func() int64 { c, _ := h.switches(); return c.ResumedAt },
 	}
 	h.elector = &lease.Elector{
 		Store: h.store, Holder: h.id, Lease: time.Duration(h.o.LeaseSec) * time.Second, Log: h.log,
-		OnChange: h.leadership,
+		Hints: h.hints, Progress: h.progress, Witness: lease.Witness, OnChange: h.leadership,
 	}
 	return nil
 }

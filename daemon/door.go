@@ -22,7 +22,8 @@ import (
 type door struct {
 	role     string
 	listener net.Listener
-	url      string
+	url      string       // for this machine
+	public   string       // for other machines
 	handler  http.Handler // set before run
 	cert     string
 	key      string
@@ -50,7 +51,7 @@ func (h *house) buildDoors() error {
 			return fmt.Errorf("%s: %w (another port: %s)", role, err, portVariable(role))
 		}
 		h.doors = append(h.doors, &door{
-			role: role, listener: l, url: scheme + reachable(l.Addr()),
+			role: role, listener: l, url: scheme + reachable(l.Addr()), public: scheme + advertised(l.Addr()),
 			cert: h.o.TLSCert, key: h.o.TLSKey, log: h.log,
 		})
 	}
@@ -142,10 +143,11 @@ func (h *house) furnish(ended <-chan struct{}) {
 				Reader: h.store, Writer: h.store, Candles: candles{h.feed}, Counter: h.meter, Gate: gate,
 				CooldownSec: h.o.CooldownSec, History: h.o.HistoryLimit, Channels: h.channelNames, Inspect: h.engine.Inspect,
 			}).AddTo(rt)
+			(&api.Scheduler{Store: h.store, Enabled: !h.o.SchedulerDisabled, Gate: gate, Changed: h.heart.nudge}).AddTo(rt)
 		case wire.RoleGateway:
 			(&api.Market{Candles: candles{h.feed}, Stream: h.hub}).AddTo(rt)
 		case wire.RoleObserver:
-			(&api.Observe{Fleet: h.fleet, Events: h.events, Ended: ended}).AddTo(rt)
+			(&api.Observe{Fleet: h.fleet, Lock: h.lock, Events: h.events, Ended: ended}).AddTo(rt)
 		}
 		d.handler = rt
 	}

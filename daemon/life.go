@@ -18,6 +18,8 @@ func (h *house) live(ctx, outer context.Context) error {
 		{"exchange", h.exchange.Run},
 		{"feed", h.feed.Run},
 		{"pulse", h.runPulse},
+		{"heart", h.runHeart},
+		{"hints", h.runHints},
 		{"streams", h.hub.Run},
 		{"work", func(context.Context) error {
 			defer stop()
@@ -41,6 +43,7 @@ func (h *house) work(ctx, outer context.Context) error {
 	parts := []component{{"drain", func(ctx context.Context) error {
 		<-ctx.Done()
 		h.pulse.draining.Store(true)
+		h.heart.nudge()
 		h.log.Info("draining", "seconds", h.o.DrainSec)
 		h.hub.Drain(outer, time.Duration(h.o.DrainSec)*time.Second)
 		return nil
@@ -50,7 +53,7 @@ func (h *house) work(ctx, outer context.Context) error {
 		if h.o.SchedulerDisabled {
 			h.log.Warn(wire.LogSchedulerDisabled, "reason", wire.EnvSchedulerEnabled+"=false")
 		} else {
-			parts = append(parts, component{"lease", func(ctx context.Context) error { return h.elector.Run(ctx, h.engine.Lead) }})
+			parts = append(parts, component{"lease", func(ctx context.Context) error { return h.elector.Run(ctx, h.lead) }})
 		}
 	}
 	return runAll(ctx, parts...)
@@ -75,4 +78,21 @@ func (h *house) runReady(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// runHints listens for changes of the lock and of the switches. The embedded store has
+// one instance, which changes them itself.
+func (h *house) runHints(ctx context.Context) error {
+	if h.engineStore != nil {
+		<-ctx.Done()
+		return nil
+	}
+	h.store.Watch(ctx, func() {
+		h.heart.nudge()
+		select {
+		case h.hints <- struct{}{}:
+		default:
+		}
+	})
+	return nil
 }

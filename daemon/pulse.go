@@ -3,22 +3,23 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/spark-ta/spark/core/wire"
+	"github.com/spark-ta/spark/daemon/store"
 )
 
 // pulse is what is looked at each second, for the health answers and the gauges.
 type pulse struct {
 	draining atomic.Bool
 
-	mu       sync.Mutex
-	seen     bool          // guarded by mu; the store has answered or failed once
-	storeErr error         // guarded by mu; nil while the store answers
-	latency  time.Duration // guarded by mu; of the newest answer
+	mu      sync.Mutex
+	members []store.Member // guarded by mu; as last read
+	now     int64          // guarded by mu; the store's clock then
 
 	reconnects, gapsFilled int64     // the loop's own: what was counted already
 	led                    time.Time // the loop's own: up to when leading was counted
@@ -26,15 +27,20 @@ type pulse struct {
 	cpu                    cpuMeter
 }
 
-const pulseEvery = time.Second
+const (
+	pulseEvery = time.Second
+	countEvery = 5 // beats of the pulse between counts of what the store holds
+)
 
 // runPulse looks until ctx ends.
 func (h *house) runPulse(ctx context.Context) error {
 	h.pulse.known = map[string][]string{}
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
-	for {
-		h.feelStore(ctx)
+	for n := 0; ; n++ {
+		if n%countEvery == 0 {
+			h.count(ctx)
+		}
 		h.feelLeader()
 		h.feelMarket()
 		select {
@@ -45,22 +51,10 @@ func (h *house) runPulse(ctx context.Context) error {
 	}
 }
 
-func (h *house) feelStore(ctx context.Context) {
+// count reads what the store holds, for the gauges that every instance has.
+func (h *house) count(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pulseEvery)
 	defer cancel()
-	latency, err := h.store.Ping(ctx)
-	p := &h.pulse
-	p.mu.Lock()
-	p.seen, p.storeErr = true, err
-	if err == nil {
-		p.latency = latency
-	}
-	p.mu.Unlock()
-	if err != nil {
-		h.meter.Set(wire.MetricRedisUp, 0)
-		return
-	}
-	h.meter.Set(wire.MetricRedisUp, 1)
 	if active, err := h.store.ActiveCount(ctx); err == nil {
 		h.meter.Set(wire.MetricAlertsActive, float64(active))
 	}
@@ -73,7 +67,8 @@ func (h *house) feelStore(ctx context.Context) {
 func (h *house) feelLeader() {
 	now := time.Now()
 	s := h.elector.Status()
-	h.meter.Set(wire.MetricLeaderEpoch, float64(s.Token.Epoch))
+	holder, _, _ := h.leader()
+	h.meter.Set(wire.MetricLeaderEpoch, float64(holder.Epoch))
 	if !s.Leading {
 		h.meter.Set(wire.MetricIsLeader, 0)
 		h.meter.Set(wire.MetricLeaderHeld, 0)
@@ -120,12 +115,12 @@ func (h *house) feelMarket() {
 
 // storeState returns whether the store answered when last asked, and how fast.
 func (h *house) storeState() (time.Duration, error) {
-	h.pulse.mu.Lock()
-	defer h.pulse.mu.Unlock()
-	if !h.pulse.seen {
+	h.heart.mu.Lock()
+	defer h.heart.mu.Unlock()
+	if !h.heart.felt {
 		return 0, fmt.Errorf("not asked yet")
 	}
-	return h.pulse.latency, h.pulse.storeErr
+	return h.heart.latency, h.heart.err
 }
 
 // staleAfter is three update periods of the exchange, and not less than the feed
@@ -135,12 +130,14 @@ const staleAfter = 15 * time.Second
 // health judges the process in one role. The table is in the outside contract.
 func (h *house) health(role string) wire.Health {
 	latency, storeErr := h.storeState()
-	lead := h.elector.Status()
+	holder, left, leads := h.leader()
 	market := h.feed.State()
+	control, _ := h.switches()
 	out := wire.Health{
 		Uptime: time.Since(h.began).Seconds(), Version: h.o.Version, Roles: h.o.Roles, Instance: h.id,
-		Leader: wire.LeaderHealth{IsLeader: lead.Leading, Holder: lead.Token.Holder, Epoch: lead.Token.Epoch, LeaseRemainingMS: lead.Remaining.Milliseconds()},
-		Redis:  wire.RedisHealth{OK: storeErr == nil, LatencyMS: float64(latency.Microseconds()) / 1000, Embedded: h.engineStore != nil},
+		Leader:    wire.LeaderHealth{IsLeader: leads, Holder: holder.Holder, Epoch: holder.Epoch, LeaseRemainingMS: left.Milliseconds()},
+		Redis:     wire.RedisHealth{OK: storeErr == nil, LatencyMS: float64(latency.Microseconds()) / 1000, Embedded: h.engineStore != nil},
+		Scheduler: wire.SchedulerHealth{Enabled: !h.o.SchedulerDisabled, Paused: control.Paused, Version: control.Version},
 	}
 	if !market.Newest.IsZero() {
 		age := time.Since(market.Newest).Milliseconds()
@@ -157,7 +154,7 @@ func (h *house) health(role string) wire.Health {
 		if storeErr != nil {
 			out.Reasons = append(out.Reasons, "store: "+storeErr.Error())
 		}
-		if lead.Leading && stale {
+		if leads && stale {
 			out.Reasons = append(out.Reasons, "market data is stale")
 		}
 	case wire.RoleGateway:
@@ -181,22 +178,60 @@ func (h *house) ready(role string) (bool, []string) {
 	return true, nil
 }
 
-// fleet is what the observer knows of the instances: this one. Others are found
-// through the registry, which later versions keep.
-func (h *house) fleet() wire.Fleet {
-	now := time.Now()
-	lead := h.elector.Status()
-	latency, storeErr := h.storeState()
-	cpu, rss := h.pulse.cpu.read(h.meter, now)
-	urls := map[string]string{}
-	for _, d := range h.doors {
-		urls[d.role] = d.url
+// fleet is what the observer knows of the instances: those that are registered, and
+// itself. While the store does not answer, the others are shown as last seen.
+func (h *house) fleet(ctx context.Context) wire.Fleet {
+	ctx, cancel := context.WithTimeout(ctx, pulseEvery)
+	defer cancel()
+	members, clock, err := h.store.Members(ctx)
+	p := &h.pulse
+	p.mu.Lock()
+	if err == nil {
+		p.members, p.now = members, clock
 	}
-	return wire.Fleet{OK: true, Now: now.UnixMilli(), Instances: []wire.Instance{{
-		ID: h.id, Roles: h.o.Roles, Version: h.o.Version, Up: storeErr == nil, Leader: lead.Leading, Epoch: lead.Token.Epoch,
-		StartedAt: h.began.UnixMilli(), CPU: cpu, RSSBytes: rss, RedisLatencyMS: float64(latency.Microseconds()) / 1000,
-		URLs: urls, MetricsURL: h.doors[0].url + wire.PathMetrics,
-	}}}
+	members, clock = p.members, p.now
+	p.mu.Unlock()
+
+	now := time.Now()
+	self := h.self()
+	_, storeErr := h.storeState()
+	out := wire.Fleet{OK: true, Now: now.UnixMilli()}
+	own := instance(self)
+	own.Up, own.AgeMS = storeErr == nil, 0
+	for _, d := range h.doors {
+		own.URLs[d.role] = d.url
+	}
+	own.MetricsURL = h.doors[0].url + wire.PathMetrics
+	out.Instances = append(out.Instances, own)
+	for _, m := range members {
+		if m.ID == h.id {
+			continue
+		}
+		i := instance(m)
+		i.Up, i.AgeMS = err == nil && m.Alive(clock), max(0, clock-m.At)
+		i.Leader = i.Leader && i.Up
+		out.Instances = append(out.Instances, i)
+	}
+	return out
+}
+
+// instance is a member as clients see it.
+func instance(m store.Member) wire.Instance {
+	i := wire.Instance{
+		ID: m.ID, Roles: m.Roles, Version: m.Version, Phase: m.Phase, Epoch: m.Epoch,
+		Leader:    m.Phase == store.PhaseLeader || m.Phase == store.PhasePaused || m.Phase == store.PhaseSuspect,
+		StartedAt: m.StartedAt, CPU: m.CPU, RSSBytes: m.RSSBytes, RedisLatencyMS: m.LatencyMS, URLs: maps.Clone(m.URLs),
+	}
+	if i.URLs == nil {
+		i.URLs = map[string]string{}
+	}
+	for _, role := range wire.Roles() {
+		if u := m.URLs[role]; u != "" {
+			i.MetricsURL = u + wire.PathMetrics
+			break
+		}
+	}
+	return i
 }
 
 // cpuMeter turns the process collector's counter into a rate.

@@ -10,9 +10,19 @@ type Health struct {
 	Leader   LeaderHealth `json:"leader"`
 	Redis    RedisHealth  `json:"redis"`
 	Market   MarketHealth `json:"market"`
-	Degraded bool         `json:"degraded,omitempty"`
-	Draining bool         `json:"draining,omitempty"`
-	Reasons  []string     `json:"reasons,omitempty"`
+	// Scheduler is what is configured here and what the fleet agreed on.
+	Scheduler SchedulerHealth `json:"scheduler"`
+
+	Degraded bool     `json:"degraded,omitempty"`
+	Draining bool     `json:"draining,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"`
+}
+
+// SchedulerHealth says whether alerts are evaluated.
+type SchedulerHealth struct {
+	Enabled bool  `json:"enabled"` // this instance may lead
+	Paused  bool  `json:"paused"`  // nobody evaluates, fleet-wide
+	Version int64 `json:"version"` // of the fleet's switches
 }
 
 // LeaderHealth says who leads, as far as the instance knows.
@@ -56,6 +66,7 @@ type Instance struct {
 	Roles          []string          `json:"roles"`
 	Version        string            `json:"version"`
 	Up             bool              `json:"up"`
+	Phase          string            `json:"phase"` // follower, leader, suspect, paused, disabled, draining, none
 	Leader         bool              `json:"leader"`
 	Epoch          int64             `json:"epoch"`
 	StartedAt      int64             `json:"startedAt"` // ms

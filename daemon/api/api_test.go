@@ -353,7 +353,11 @@ func instance(t *testing.T, gate api.Gate, logs *event.Log, ended chan struct{})
 		Ready:   func() (bool, []string) { return true, nil },
 		Metrics: http.NotFoundHandler(), Logs: logs, Gate: gate, Ended: ended,
 	}).AddTo(rt)
-	(&api.Observe{Fleet: func() wire.Fleet { return wire.Fleet{OK: true} }, Events: logs, Ended: ended}).AddTo(rt)
+	(&api.Observe{
+		Fleet:  func(context.Context) wire.Fleet { return wire.Fleet{OK: true} },
+		Lock:   func(context.Context) (wire.Lock, error) { return wire.Lock{OK: true, State: "free"}, nil },
+		Events: logs, Ended: ended,
+	}).AddTo(rt)
 	srv := httptest.NewServer(rt)
 	t.Cleanup(srv.Close)
 	return srv
@@ -364,7 +368,7 @@ func TestHealthIsHonest(t *testing.T) {
 	if got := ask(t, "GET", srv.URL+wire.PathHealth, ""); got.status != 503 || !strings.Contains(got.body, `"ok":false`) || !strings.Contains(got.body, "broken") {
 		t.Errorf("health = %d %s", got.status, got.body)
 	}
-	for _, path := range []string{wire.PathLive, wire.PathReady, wire.PathFleet} {
+	for _, path := range []string{wire.PathLive, wire.PathReady, wire.PathFleet, wire.PathLock} {
 		if got := ask(t, "GET", srv.URL+path, ""); got.status != 200 {
 			t.Errorf("%s = %d", path, got.status)
 		}

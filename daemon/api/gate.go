@@ -105,3 +105,16 @@ func (g Gate) ours(hostport string) bool {
 	}
 	return false
 }
+
+// caller says who made an operator's call, as far as a gate without keys can tell: it
+// stands in the record of what was changed.
+func (g Gate) caller(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if g.OpsToken != "" {
+		return "ops token from " + host
+	}
+	return "loopback"
+}

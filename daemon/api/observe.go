@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/spark-ta/spark/core/wire"
@@ -9,7 +10,8 @@ import (
 
 // Observe answers the observer's calls.
 type Observe struct {
-	Fleet  func() wire.Fleet
+	Fleet  func(context.Context) wire.Fleet
+	Lock   func(context.Context) (wire.Lock, error)
 	Events *event.Log
 	Ended  <-chan struct{} // closed when open streams are to end
 }
@@ -20,7 +22,18 @@ func (h *Observe) AddTo(rt *Router) {
 		if _, err := query(r); err != nil {
 			return err
 		}
-		reply(w, http.StatusOK, h.Fleet())
+		reply(w, http.StatusOK, h.Fleet(r.Context()))
+		return nil
+	})
+	rt.on(http.MethodGet, wire.PathLock, func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := query(r); err != nil {
+			return err
+		}
+		l, err := h.Lock(r.Context())
+		if err != nil {
+			return err
+		}
+		reply(w, http.StatusOK, l)
 		return nil
 	})
 	rt.on(http.MethodGet, wire.PathEvents, func(w http.ResponseWriter, r *http.Request) error {

@@ -102,8 +102,15 @@ type Engine struct {
 	OnEvent  func(alert.Event) // told of each accepted trigger; may be nil
 	Interval time.Duration     // of the sweep; 0 means 30 s
 	Poll     time.Duration     // between looks at the change stream; 0 means 50 ms
+	// Trust returns nil when new work may be written, and waits while the lease is in
+	// doubt; nil means always.
+	Trust func(context.Context) error
+	// Since is the end (ms) of the newest time in which nothing was to be evaluated, 0
+	// for none: candles that closed before it are history. May be nil.
+	Since func() int64
 
 	leading atomic.Pointer[term] // the present term, nil for a follower
+	turned  atomic.Int64         // when the loop last went round, ns of the monotonic clock; 0 while there is none
 }
 
 // term is the state of one term of leadership.
@@ -133,6 +140,8 @@ func (e *Engine) Lead(ctx context.Context, token store.Token) error {
 	t := &term{Engine: e, token: token, series: map[market.Series]*runner{}, where: map[string]market.Series{}, failed: make(chan error, 1)}
 	defer t.group.Wait()
 	defer stop()
+	t.turn()
+	defer t.turned.Store(0)
 	cursor, err := t.load(ctx)
 	if err != nil {
 		return err
@@ -150,6 +159,7 @@ func (t *term) follow(ctx context.Context, cursor string) error {
 	defer sweep.Stop()
 	var pending error // of the newest look, logged once
 	for {
+		t.turn()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -173,6 +183,7 @@ func (t *term) follow(ctx context.Context, cursor string) error {
 // change made meanwhile is seen twice rather than never.
 func (t *term) load(ctx context.Context) (string, error) {
 	for {
+		t.turn()
 		_, cursor, err := t.Alerts.Changes(ctx, "", 1)
 		if err == nil {
 			err = t.reload(ctx)
@@ -196,10 +207,12 @@ func (t *term) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.turn()
 	all, _, err := t.Alerts.Alerts(ctx)
 	if err != nil {
 		return err
 	}
+	t.turn()
 	after := make(map[market.Series]int64, len(marks))
 	for _, m := range marks {
 		after[m.Series] = m.Bar
@@ -333,6 +346,35 @@ func (e *Engine) Inspect(id string) (eval.View, bool) {
 		return eval.View{}, false
 	}
 	return r.inspect(id)
+}
+
+// Progress is how long ago the loop of the present term went round, 0 when there is no
+// term. A loop that stands still for long should not keep the lease.
+func (e *Engine) Progress() time.Duration {
+	at := e.turned.Load()
+	if at == 0 {
+		return 0
+	}
+	return time.Since(epoch) - time.Duration(at)
+}
+
+// epoch anchors the monotonic readings of turned.
+var epoch = time.Now()
+
+// turn notes that the loop goes round. It takes the term's mutex, so that a term that
+// is locked up makes no progress.
+func (t *term) turn() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turned.Store(max(1, int64(time.Since(epoch))))
+}
+
+// trusted waits until new work may be written.
+func (t *term) trusted(ctx context.Context) error {
+	if t.Trust == nil {
+		return nil
+	}
+	return t.Trust(ctx)
 }
 
 func orElse(d, def time.Duration) time.Duration {

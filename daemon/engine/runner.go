@@ -115,12 +115,16 @@ func (r *runner) rewind(ctx context.Context, result *eval.Result, received time.
 	}
 	r.complain(ctx, "")
 	mark := max(r.after, r.lastBar)
+	since := int64(0)
+	if r.Since != nil {
+		since = r.Since()
+	}
 	live := len(candles)
 	if !candles[live-1].Closed {
 		live--
 	}
 	first := live
-	for first > 0 && mark > 0 && candles[first-1].Time > mark {
+	for first > 0 && mark > 0 && candles[first-1].Time > mark && r.name.Timeframe.CloseTime(candles[first-1].Time) > since {
 		first--
 	}
 	r.mu.Lock()
@@ -195,6 +199,9 @@ func (r *runner) count(result *eval.Result, received time.Time) {
 func (r *runner) commit(ctx context.Context, events []alert.Event) error {
 	wait := 50 * time.Millisecond
 	for {
+		if err := r.trusted(ctx); err != nil {
+			return err
+		}
 		results, err := r.Ledger.Trigger(ctx, r.token, events, time.Now().UnixMilli())
 		if err == nil {
 			for i, ev := range events {

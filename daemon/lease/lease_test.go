@@ -307,12 +307,11 @@ func (r *rig) end() {
 	r.wg.Wait()
 }
 
-// lost waits for d and returns why the first term ended, "" while it lasts.
-func (r *rig) lost(d time.Duration) string { return r.firstEnd(d).Reason }
+// lost returns why the first term ended, "" while it lasts.
+func (r *rig) lost() string { return r.firstEnd().Reason }
 
-// firstEnd waits for d and returns how the first term ended.
-func (r *rig) firstEnd(d time.Duration) (c lease.Change) {
-	time.Sleep(d)
+// firstEnd returns how the first term ended.
+func (r *rig) firstEnd() (c lease.Change) {
 	synctest.Wait()
 	r.f.set(func(*fake) {
 		if len(r.changes) > 1 {
@@ -340,11 +339,13 @@ func TestReasonsToStopBelieving(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := start(t, &fake{}, tt.setup)
 				defer r.end()
-				if got := r.lost(time.Minute); got != "" {
+				time.Sleep(time.Minute)
+				if got := r.lost(); got != "" {
 					t.Fatalf("after a quiet minute the term ended: %s", got)
 				}
 				tt.happen(r)
-				if got := r.firstEnd(tt.within); got.Reason != tt.want || got.State != tt.state {
+				time.Sleep(tt.within)
+				if got := r.firstEnd(); got.Reason != tt.want || got.State != tt.state {
 					t.Errorf("the first term ended with %+v, want %s because of %q", got, tt.state, tt.want)
 				}
 				r.f.set(func(f *fake) { f.ahead, f.resign = 0, "" })
@@ -371,10 +372,12 @@ func TestWorkThatStandsStillLosesOffice(t *testing.T) {
 			newest = time.Now()
 			mu.Unlock()
 		}
-		if got := r.lost(9 * time.Second); got != "" {
+		time.Sleep(9 * time.Second)
+		if got := r.lost(); got != "" {
 			t.Fatalf("after nine seconds without progress: %s, want patience", got)
 		}
-		if got := r.lost(2 * time.Second); got != "work stands still" {
+		time.Sleep(2 * time.Second)
+		if got := r.lost(); got != "work stands still" {
 			t.Errorf("after eleven seconds without progress: %q, want the end", got)
 		}
 	})
@@ -400,7 +403,7 @@ func TestHintOfADeletedLockEndsTheTermAtOnceAndWritesNothing(t *testing.T) {
 			f.until = time.Time{}
 		})
 		hints <- struct{}{}
-		if got := r.lost(0); got != "lock gone" {
+		if got := r.lost(); got != "lock gone" {
 			t.Errorf("the hint of a DEL ended the term because of %q, want the lock's absence", got)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spark-ta/spark/core/wire"
@@ -142,9 +143,13 @@ func (h *holding) renew(ctx context.Context) string {
 		return reasonRefused
 	}
 	h.next = h.now() + h.scaled(retryPart)
+	level := slog.LevelDebug
+	if !h.Status().Suspect {
+		level = slog.LevelWarn // once, not for each try
+	}
 	h.see(Status{Leading: true, Suspect: true, Token: h.token, Since: h.began, until: h.deadline})
 	if ctx.Err() == nil || !errors.Is(ctx.Err(), context.Canceled) {
-		h.Log.Warn("renewal not acknowledged", "epoch", h.token.Epoch, "left", (h.deadline - h.now()).Round(time.Millisecond), "err", err)
+		h.Log.Log(ctx, level, "renewal not acknowledged", "epoch", h.token.Epoch, "left", (h.deadline - h.now()).Round(time.Millisecond), "err", err)
 	}
 	return ""
 }

@@ -33,6 +33,7 @@
 // # Files
 //
 //	lock              held for as long as the process lives (flock); the holder's pid
+//	address           where the holder listens
 //	journal-<n>       records since snapshot n
 //	snapshot-<n>      records that rebuild the state at the start of journal n
 //
@@ -70,6 +71,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -154,7 +156,22 @@ func Open(o Options) (*Engine, error) {
 		_ = lock.Close()
 		return nil, fmt.Errorf("embedded store: %w", err)
 	}
+	if err := os.WriteFile(filepath.Join(o.Dir, addressFile), []byte(e.Addr()+"\n"), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded store: %w", err), e.Close())
+	}
 	return e, nil
+}
+
+const addressFile = "address"
+
+// Address returns where the process that has a directory open listens, or last did.
+func Address(dir string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, addressFile))
+	if err != nil {
+		return "", fmt.Errorf("embedded store: %w", err)
+	}
+	addr := strings.TrimSpace(string(data))
+	return addr, checkLoopback(addr)
 }
 
 // checkLoopback refuses addresses that others could reach: there is no password.
@@ -230,6 +247,7 @@ func (e *Engine) Close() error {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		_, err := e.journal.writePending()
+		_ = os.Remove(filepath.Join(e.dir, addressFile)) // who reads it later is refused a connection
 		e.closed = errors.Join(err, e.journal.file.Close(), e.lock.Close())
 		if e.broken == nil {
 			e.broken = errors.New("closed")
