@@ -75,6 +75,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/spark-ta/spark/daemon/store"
@@ -124,6 +125,7 @@ type Store struct {
 // Open checks the options and returns a store. It sends nothing: the server need
 // not be there yet.
 func Open(o Options) (*Store, error) {
+	silence()
 	opts, err := parseURL(o.URL)
 	if err != nil {
 		return nil, err
@@ -201,6 +203,10 @@ func newClient(o Options, base *goredis.Options, p purpose) goredis.UniversalCli
 	}
 	return client
 }
+
+// silence keeps the client from writing lines of its own to standard error: what it
+// has to say comes back as an error, and is logged where it is handled.
+var silence = sync.OnceFunc(func() { goredis.SetLogger(&logging.VoidLogger{}) })
 
 // Close closes every connection.
 func (s *Store) Close() error { return errors.Join(s.client.Close(), s.elect.Close()) }
