@@ -109,8 +109,8 @@ type Engine struct {
 	// for none: candles that closed before it are history. May be nil.
 	Since func() int64
 
-	leading atomic.Pointer[term] // the present term, nil for a follower
-	turned  atomic.Int64         // when the loop last went round, ns of the monotonic clock; 0 while there is none
+	leading atomic.Pointer[term]      // the present term, nil for a follower
+	turned  atomic.Pointer[time.Time] // when the loop last went round, nil while there is none
 }
 
 // term is the state of one term of leadership.
@@ -141,7 +141,7 @@ func (e *Engine) Lead(ctx context.Context, token store.Token) error {
 	defer t.group.Wait()
 	defer stop()
 	t.turn()
-	defer t.turned.Store(0)
+	defer t.turned.Store(nil)
 	cursor, err := t.load(ctx)
 	if err != nil {
 		return err
@@ -352,21 +352,19 @@ func (e *Engine) Inspect(id string) (eval.View, bool) {
 // term. A loop that stands still for long should not keep the lease.
 func (e *Engine) Progress() time.Duration {
 	at := e.turned.Load()
-	if at == 0 {
+	if at == nil {
 		return 0
 	}
-	return time.Since(epoch) - time.Duration(at)
+	return time.Since(*at)
 }
-
-// epoch anchors the monotonic readings of turned.
-var epoch = time.Now()
 
 // turn notes that the loop goes round. It takes the term's mutex, so that a term that
 // is locked up makes no progress.
 func (t *term) turn() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.turned.Store(max(1, int64(time.Since(epoch))))
+	now := time.Now()
+	t.turned.Store(&now)
 }
 
 // trusted waits until new work may be written.

@@ -30,6 +30,7 @@ type shelf struct {
 	errors  map[string]string
 	fail    error // of Trigger
 	tries   int
+	stuck   chan struct{} // Changes waits for it, if set
 }
 
 func newShelf(alerts ...alert.Alert) *shelf {
@@ -70,6 +71,11 @@ func (s *shelf) Alert(_ context.Context, id string) (a alert.Alert, err error) {
 }
 
 func (s *shelf) Changes(_ context.Context, after string, limit int) (out []store.Change, next string, _ error) {
+	var stuck chan struct{}
+	s.do(func() { stuck = s.stuck })
+	if stuck != nil {
+		<-stuck
+	}
 	s.do(func() {
 		from, err := strconv.Atoi(after)
 		if err != nil {
@@ -332,6 +338,92 @@ func TestTheNextLeaderFindsWhatWasMissedAndMarksItLate(t *testing.T) {
 				t.Errorf("%d events after a repeat, want 3", len(s.events))
 			}
 		})
+	})
+}
+
+// What closed while the fleet was paused is history for whoever leads afterwards: an
+// operator who stopped a storm does not want it back at the resume.
+func TestCandlesThatClosedInAPauseFireNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, x := newShelf(above("close", 100, alert.OnClose)), newExchange()
+		s.marks[btc] = 10 * 60_000
+		for i := 11; i < 16; i++ {
+			x.candle(i, 101, true)
+		}
+		e := newEngine(s, x)
+		e.Since = func() int64 { return 14 * 60_000 } // bar 13 has closed, bar 14 begins
+		end := lead(t, e, 2)
+		synctest.Wait()
+		_ = end()
+		var bars []int64
+		s.do(func() {
+			for _, ev := range s.events {
+				bars = append(bars, ev.Bar/60_000)
+			}
+		})
+		if want := []int64{14, 15}; !slices.Equal(bars, want) {
+			t.Errorf("fired at bars %v, want %v", bars, want)
+		}
+	})
+}
+
+func TestNothingIsWrittenWhileTheLeaseIsInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, x := newShelf(above("close", 100, alert.OnClose)), newExchange()
+		trust := make(chan struct{})
+		e := newEngine(s, x)
+		e.Trust = func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-trust:
+				return nil
+			}
+		}
+		end := lead(t, e, 1)
+		synctest.Wait()
+		x.candle(10, 90, true)
+		x.candle(11, 101, true)
+		synctest.Wait()
+		s.do(func() {
+			if s.tries != 0 {
+				t.Errorf("%d writes while the lease was in doubt, want none", s.tries)
+			}
+		})
+		close(trust)
+		synctest.Wait()
+		s.do(func() {
+			if len(s.events) != 1 {
+				t.Errorf("%d events once it was not, want the one", len(s.events))
+			}
+		})
+		_ = end()
+	})
+}
+
+func TestProgressIsOfTheLoopAndOnlyWhileThereIsATerm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		e := newEngine(s, newExchange())
+		if p := e.Progress(); p != 0 {
+			t.Errorf("without a term %v, want 0", p)
+		}
+		end := lead(t, e, 1)
+		time.Sleep(time.Minute)
+		if p := e.Progress(); p > time.Second {
+			t.Errorf("a loop that goes round: %v, want less than a second", p)
+		}
+		stuck := make(chan struct{})
+		s.do(func() { s.stuck = stuck })
+		time.Sleep(time.Minute)
+		if p := e.Progress(); p < 59*time.Second {
+			t.Errorf("a loop that stands still for a minute: %v, want as much", p)
+		}
+		close(stuck)
+		_ = end()
+		if p := e.Progress(); p != 0 {
+			t.Errorf("after the term %v, want 0", p)
+		}
 	})
 }
 
