@@ -54,7 +54,7 @@ func instancesOf(in []wire.Instance) []Instance {
 	out := make([]Instance, 0, len(in))
 	for _, w := range in {
 		i := Instance{
-			ID: safetext.Clean(w.ID), Version: safetext.Clean(w.Version), Up: w.Up, Leader: w.Leader, Epoch: w.Epoch,
+			ID: safetext.Clean(w.ID), Version: safetext.Clean(w.Version), Phase: safetext.Clean(w.Phase), Up: w.Up, Leader: w.Leader, Epoch: w.Epoch,
 			Age: time.Duration(w.AgeMS) * time.Millisecond, CPU: w.CPU, RSS: w.RSSBytes, RedisMS: w.RedisLatencyMS,
 		}
 		for _, r := range w.Roles[:min(len(w.Roles), 8)] {

@@ -66,6 +66,7 @@ type Instance struct {
 	ID, Version safetext.Text
 	Roles       []safetext.Text
 	Up, Leader  bool
+	Phase       safetext.Text // follower, leader, suspect, paused, disabled, draining, none; "" from an older daemon
 	Epoch       int64
 	StartedAt   time.Time // zero if unknown
 	Age         time.Duration

@@ -164,10 +164,20 @@ func fleetColumns(f live.Fleet, t *ui.Theme) []fleetColumn {
 	}
 }
 
+// state is what an operator acts on first: that an instance is down, or leads without
+// doing its work. The words fit six columns.
 func state(i live.Instance) (safetext.Text, ui.Style) {
 	switch {
 	case !i.Up:
 		return "DOWN", ui.Bad | ui.Bold
+	case i.Phase == "paused":
+		return "PAUSED", ui.Warn | ui.Bold
+	case i.Phase == "suspect":
+		return "DOUBT", ui.Warn | ui.Bold
+	case i.Phase == "draining":
+		return "ending", ui.Warn
+	case i.Phase == "disabled":
+		return "off", ui.Warn
 	case i.Leader:
 		return "leader", ui.Good
 	default:
