@@ -1,5 +1,6 @@
 //go:build !race
 
-package model_test
+package model
 
-const underRace = false
+// UnderRace says that the race detector slows everything down.
+const UnderRace = false

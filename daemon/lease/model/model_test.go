@@ -37,7 +37,7 @@ func limit() int {
 	switch {
 	case full():
 		return 0
-	case testing.Short(), underRace:
+	case testing.Short(), model.UnderRace:
 		return 20_000
 	}
 	return 650_000

@@ -9,6 +9,9 @@ import (
 // relative times, renamed nonces and mirror images: the reduced search must have
 // seen each of them.
 func TestWalksMeetNothingNew(t *testing.T) {
+	if testing.Short() || UnderRace {
+		t.Skip("one goroutine, a million states")
+	}
 	for _, m := range []Model{
 		{Faults: Faults{Crash: true, Witness: true, Del: true, Restart: true}, Lease: 2, Claims: []Invariant{S1, S2, S3}},
 		{Faults: Faults{Repeat: true, Slow: 1}, Lease: 3, Margin: 1, Claims: []Invariant{S1, S2, S3}},
