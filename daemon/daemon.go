@@ -220,6 +220,7 @@ func (h *house) buildDelivery() error {
 	h.relay = &outbox.Relay{
 		Store: h.store, Channels: h.channels, Consumer: h.id, Log: h.log,
 		Wake: h.store.Woken(), RateLimit: func() int { return h.o.NotifyRate }, Hooks: h.deliveryHooks(),
+		Idle: time.Second, // what this process triggers wakes it; this is for what others left behind
 	}
 	return nil
 }
