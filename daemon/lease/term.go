@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spark-ta/spark/core/wire"
@@ -208,7 +209,7 @@ func (e *Elector) release(ctx context.Context, t store.Token) {
 // farewell tells that the term is over and why.
 func (h *holding) farewell(cause string) {
 	t := h.token
-	if cause == reasonShutdown || len(cause) > len(reasonAsked) && cause[:len(reasonAsked)] == reasonAsked {
+	if cause == reasonShutdown || strings.HasPrefix(cause, reasonAsked) {
 		h.tell(Change{State: Resigned, Token: t, Reason: cause})
 		h.Log.Info(wire.LogResigned, "holder", t.Holder, "epoch", t.Epoch, "reason", cause)
 		return
