@@ -68,6 +68,33 @@ var promoteSource string
 //go:embed scripts/sweep.lua
 var sweepSource string
 
+//go:embed scripts/pending.lua
+var pendingSource string
+
+//go:embed scripts/aside.lua
+var asideSource string
+
+//go:embed scripts/disown.lua
+var disownSource string
+
+//go:embed scripts/enlist.lua
+var enlistSource string
+
+//go:embed scripts/refield.lua
+var refieldSource string
+
+//go:embed scripts/requeue.lua
+var requeueSource string
+
+//go:embed scripts/unqueue.lua
+var unqueueSource string
+
+//go:embed scripts/forget.lua
+var forgetSource string
+
+//go:embed scripts/pickout.lua
+var pickoutSource string
+
 // script is a script with its name.
 type script struct {
 	name   string
@@ -104,12 +131,22 @@ var (
 	finishScript   = newScript("finish", false, finishSource)
 	promoteScript  = newScript("promote", false, promoteSource)
 	sweepScript    = newScript("sweep", false, sweepSource)
+	pendingScript  = newScript("pending", false, clockSource+pendingSource)
+	asideScript    = newScript("aside", false, asideSource)
+	disownScript   = newScript("disown", false, disownSource)
+	enlistScript   = newScript("enlist", false, enlistSource)
+	refieldScript  = newScript("refield", false, refieldSource)
+	requeueScript  = newScript("requeue", false, requeueSource)
+	unqueueScript  = newScript("unqueue", false, unqueueSource)
+	forgetScript   = newScript("forget", false, forgetSource)
+	pickoutScript  = newScript("pickout", false, pickoutSource)
 )
 
 func scripts() []script {
 	return []script{
 		acquireScript, renewScript, verifyScript, releaseScript, resetScript, resignScript, beatScript, controlScript, createScript, activateScript, deleteScript, complainScript,
 		triggerScript, advanceScript, claimScript, finishScript, promoteScript, sweepScript,
+		pendingScript, asideScript, disownScript, enlistScript, refieldScript, requeueScript, unqueueScript, forgetScript, pickoutScript,
 	}
 }
 

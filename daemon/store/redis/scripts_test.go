@@ -16,6 +16,7 @@ var leaderWrites = []string{"renew", "verify", "complain", "trigger", "advance"}
 var others = []string{
 	"acquire", "release", "reset", "resign", "beat", "control",
 	"create", "activate", "delete", "claim", "finish", "promote", "sweep",
+	"pending", "aside", "disown", "enlist", "refield", "requeue", "unqueue", "forget", "pickout",
 }
 
 func TestEveryScriptOfALeaderStandsBehindTheFence(t *testing.T) {

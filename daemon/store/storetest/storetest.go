@@ -40,6 +40,8 @@ func Run(t *testing.T, open Open) {
 		{"outbox", outboxTests()},
 		{"changes", changeTests()},
 		{"together", togetherTests()},
+		{"fsck", fsckTests()},
+		{"transfer", transferTests()},
 	} {
 		for _, tt := range group.tests {
 			t.Run(group.name+"/"+tt.name, func(t *testing.T) { tt.run(t, newEnv(t, open)) })
