@@ -82,7 +82,7 @@ file, in this order of precedence. Secrets have no flag.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %v; see --help", errUsage, err) })
 	root.AddCommand(
 		&cobra.Command{Use: "run", Short: "Run in the configured roles (the default)", Args: noArgs, RunE: root.RunE},
-		p.simCommand(), p.demoCommand(runFlags), p.configCommand(runFlags), p.healthcheckCommand(runFlags), p.versionCommand(), p.lockCommand(runFlags),
+		p.simCommand(), p.demoCommand(runFlags), p.configCommand(runFlags), p.healthcheckCommand(runFlags), p.versionCommand(), p.lockCommand(runFlags), p.storeCommand(runFlags),
 	)
 	root.Args = noArgs
 	return root
