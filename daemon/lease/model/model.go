@@ -51,8 +51,9 @@
 // 64 bits of hash, the same for a state and its mirror image with both candidates
 // exchanged, for states at another time, and for other nonces and epochs that compare
 // alike. A state whose hash equals another's would be missed: with n states that
-// happens with a probability of about n²/2⁶⁵, 3 in 100,000 for the largest search
-// here. The same model has the same states, in the same order, each time.
+// happens with a probability of about n²/2⁶⁵, under one in a million for the largest
+// search here, of four million states. The same model has the same states, in the
+// same order, each time.
 package model
 
 import (

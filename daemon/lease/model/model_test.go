@@ -31,16 +31,18 @@ func slow(f faults, ticks int) faults {
 	return f
 }
 
-// limit is how many states a search may take: MODEL=full has none, and what the
-// race detector slows down gets few.
-func limit() int {
+// limit is how many states a search may take. MODEL=full has no limit; otherwise the
+// large ones get some of their states, and what the race detector slows down few.
+func limit(large bool) int {
 	switch {
 	case full():
 		return 0
 	case testing.Short(), model.UnderRace:
 		return 20_000
+	case large:
+		return 150_000
 	}
-	return 650_000
+	return 1_000_000
 }
 
 func full() bool { return os.Getenv("MODEL") == "full" }
@@ -50,12 +52,12 @@ func full() bool { return os.Getenv("MODEL") == "full" }
 func TestHolds(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		full  bool // for MODEL=full only
+		large bool
 		model model.Model
 	}{
 		{"the whole protocol", false, model.Model{
 			Faults: everything, Lease: 2, Claims: all}},
-		{"the whole protocol, clocks a tick apart, a tick of margin", false, model.Model{
+		{"the whole protocol, clocks a tick apart, a tick of margin", true, model.Model{
 			Faults: slow(everything, 1), Lease: 3, Margin: 1, Claims: all}},
 		{"the whole protocol, longer leases", true, model.Model{
 			Faults: everything, Lease: 4, Claims: all}},
@@ -67,9 +69,9 @@ func TestHolds(t *testing.T) {
 			Faults: faults{Crash: true, Del: true}, Lease: 2, Claims: all}},
 		{"two processes with one id", false, model.Model{
 			Faults: faults{SameID: true, Crash: true, Del: true, Restart: true}, Lease: 2, Claims: all}},
-		{"fail-over to a replica, with WAIT", false, model.Model{
+		{"fail-over to a replica, with WAIT", true, model.Model{
 			Faults: faults{Failover: true, Crash: true, Repeat: true}, Lease: 2, Claims: all}},
-		{"restart with older data, the guard for each young server", false, model.Model{
+		{"restart with older data, the guard for each young server", true, model.Model{
 			Protocol: protocol{NoWait: true, AlwaysGuard: true},
 			Faults:   faults{Reload: true, Crash: true}, Lease: 2, Claims: all}},
 
@@ -78,7 +80,7 @@ func TestHolds(t *testing.T) {
 			Protocol: protocol{Unfenced: true}, Faults: faults{Crash: true}, Lease: 2, Claims: claims{S2}}},
 		{"an operator's DEL without the hand-shake", false, model.Model{
 			Protocol: protocol{NoHandshake: true}, Faults: faults{Crash: true, Del: true}, Lease: 2, Claims: claims{S1, S3}}},
-		{"a counter for an epoch, with the nonce", false, model.Model{
+		{"a counter for an epoch, with the nonce", true, model.Model{
 			Protocol: protocol{Counter: true, NoGuard: true}, Faults: faults{Crash: true, Restart: true}, Lease: 2, Claims: claims{S1}}},
 		{"FLUSHALL", false, model.Model{
 			Faults: faults{Flush: true, Crash: true, Del: true}, Lease: 2, Claims: claims{S1, S3}}},
@@ -86,17 +88,14 @@ func TestHolds(t *testing.T) {
 			Faults: faults{Silence: true, Crash: true, Del: true}, Lease: 2, Claims: claims{S1, S3}}},
 		{"a clock that stands still", false, model.Model{
 			Faults: faults{Slow: 2, Crash: true, Del: true}, Lease: 2, Claims: claims{S1, S3}}},
-		{"fail-over to a replica, without WAIT", false, model.Model{
+		{"fail-over to a replica, without WAIT", true, model.Model{
 			Protocol: protocol{NoWait: true}, Faults: faults{Failover: true, Crash: true}, Lease: 2, Claims: claims{S1, S3}}},
-		{"restart with older data", false, model.Model{
+		{"restart with older data", true, model.Model{
 			Protocol: protocol{NoWait: true}, Faults: faults{Reload: true, Crash: true}, Lease: 2, Claims: claims{S1, S3}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if tt.full && !full() {
-				t.Skip("only with MODEL=full")
-			}
-			tt.model.Limit = limit()
+			tt.model.Limit = limit(tt.large)
 			r := model.Check(tt.model)
 			if r.Violated != model.None {
 				t.Errorf("%s is violated after %d steps:", r.Violated, len(r.Trace))
