@@ -124,6 +124,9 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		c := client(t, addr)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
+		var left atomic.Int64 // writes until the kill: time alone is little on a busy machine
+		left.Store(int64(1 + rand.IntN(80)))
+		enough := make(chan struct{})
 		for w := range writers {
 			wg.Go(func() {
 				for ctx.Err() == nil {
@@ -133,11 +136,17 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 						return
 					}
 					acked[w] = n
+					if left.Add(-1) == 0 {
+						close(enough)
+					}
 				}
 			})
 		}
-		timer := time.NewTimer(time.Duration(5+rand.IntN(120)) * time.Millisecond)
-		<-timer.C
+		select {
+		case <-enough:
+		case <-time.After(time.Minute):
+			t.Fatal("too few writes in a minute")
+		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -164,9 +173,6 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	total := int64(0)
 	for _, n := range acked {
 		total += n
-	}
-	if total < 500 {
-		t.Errorf("only %d writes in all rounds: the test is no test", total)
 	}
 	t.Logf("%d acknowledged writes, 25 kills", total)
 }
