@@ -39,9 +39,11 @@
 // than the question was sent and ends after the deadline. Another grant needs the lock absent and either that lease over, or the
 // holder's word that its work has stopped (sent only after it has), or its heartbeat
 // missing. This assumes that clocks run at rates within lease / (lease - margin) of
-// each other, 9 % at 35 s, and that the store forgets no acknowledged write; where it
-// may (a replica promoted, a crash with appendfsync everysec), S1 still holds in the
-// history that survives.
+// each other, 9 % at 35 s, and that the store forgets no acknowledged write. Where it
+// may (a replica promoted, a crash with appendfsync everysec, FLUSHALL by hand), or
+// where a living leader's heartbeat is missing for ten seconds when its lock is
+// deleted, two may believe for the rest of a lease; S1 still holds in the history that
+// survives.
 //
 // S3: epochs grow strictly, as seen by every candidate that lives on.
 //

@@ -134,7 +134,7 @@ func (h *holding) renew(ctx context.Context) string {
 	g, err := h.Store.Renew(ctx, h.token, h.Lease, h.progress())
 	switch {
 	case err == nil:
-		if h.gap(sent, g.Now) > h.margin()/3 {
+		if h.gap(g.Now) > h.margin()/3 {
 			return reasonClockGap
 		}
 		h.acknowledge(sent, g)
@@ -186,9 +186,9 @@ func (h *holding) acknowledge(sent time.Duration, g store.Grant) {
 }
 
 // gap is by how much the store's clock ran ahead of ours between the last
-// acknowledged call and one sent at sent and answered by now. The time that the
-// answer may have taken is given to us.
-func (h *holding) gap(sent time.Duration, theirs int64) time.Duration {
+// acknowledged call and one that has just been answered. The time that the answers
+// may have taken is given to us.
+func (h *holding) gap(theirs int64) time.Duration {
 	if h.theirs == 0 || theirs == 0 {
 		return 0
 	}

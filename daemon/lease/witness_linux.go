@@ -3,6 +3,8 @@ package lease
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -51,7 +53,7 @@ func Witness(ctx context.Context, m store.Member) <-chan struct{} {
 	}
 	dead := make(chan struct{})
 	fd, err := unix.PidfdOpen(p.PID, unix.PIDFD_NONBLOCK)
-	if err == unix.ESRCH {
+	if errors.Is(err, unix.ESRCH) {
 		close(dead)
 		return dead
 	}
@@ -60,7 +62,7 @@ func Witness(ctx context.Context, m store.Member) <-chan struct{} {
 	}
 	// The descriptor holds on to the process that has the number now; is it the one?
 	start, err := startTime(p.PID)
-	if err != nil && !os.IsNotExist(err) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		_ = unix.Close(fd)
 		return nil
 	}
@@ -104,7 +106,7 @@ func ended(ctx context.Context, fd int) bool {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
 		_, err := unix.Poll(fds, int(time.Minute.Milliseconds()))
 		switch {
-		case err != nil && err != unix.EINTR:
+		case err != nil && !errors.Is(err, unix.EINTR):
 			return false
 		case fds[0].Revents&unix.POLLIN != 0:
 			return true

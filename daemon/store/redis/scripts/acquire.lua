@@ -21,6 +21,7 @@ if present then
   local remaining = redis.call('PTTL', KEYS[1])
   if remaining < 0 then remaining = lease end -- set by hand, without an end
   if present == ARGV[1] and term[1] == ARGV[1] and term[3] == ARGV[2] then
+    redis.call('HSET', KEYS[2], 'nonce', ARGV[2]) -- WAIT counts only what this connection wrote
     return answer(1, present, epoch, remaining)
   end
   if term[1] ~= present then epoch = 0 end
@@ -40,12 +41,14 @@ if term[4] == 'held' and term[3] ~= ARGV[2] then
 end
 
 -- Without a term a server that has just started may have lost it, and its holder
--- may still believe: let a lease go by.
+-- may still believe: let a lease go by. The server's uptime is a difference of whole
+-- seconds, so it may say a second too much.
 if not term[2] then
   local info = redis.pcall('INFO', 'server')
   if type(info) == 'string' then
     local up = tonumber(string.match(info, 'uptime_in_seconds:(%d+)') or '')
-    if up and up * 1000 < lease then return answer(0, '', 0, lease - up * 1000) end
+    local sure = up and math.max(0, up - 1) * 1000
+    if sure and sure < lease then return answer(0, '', 0, lease - sure) end
   end
 end
 
