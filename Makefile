@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint fmt bench load chaos budget fuzz mutants up down image snapshot clean
+.PHONY: help build run test race lint fmt bench load chaos budget fuzz mutants image up down deploytest snapshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,8 +49,23 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	    go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x ./$$(dirname $$f); \
 	  done; done
 
-chaos load mutants up down image: ## filled by later issues (streams, election, delivery, packaging)
-	@echo "make $@: not in this version; the streams bring load, the election chaos, delivery mutants, packaging up, down and image" >&2; exit 2
+image: ## the daemon's container image SPARK_IMAGE (spark-daemon), on BASE_IMAGE (alpine)
+	@sh daemon/deploy/stack.sh ready
+	@mkdir -p bin/image
+	GOOS=linux $(BUILD) -o bin/image/ ./daemon/cmd/spark-daemon
+	@sh daemon/deploy/stack.sh image bin/image/spark-daemon
+
+up: $(if $(SPARK_IMAGE),,image) ## a fleet in containers, of SPARK_IMAGE or a new image; ends when all are healthy
+	@sh daemon/deploy/stack.sh up
+
+down: ## stop and remove that fleet; ARGS=-v removes its data too
+	@sh daemon/deploy/stack.sh down $(ARGS)
+
+deploytest: ## that fleet under kill, cut and restart: needs Docker, takes three minutes
+	@DEPLOYTEST=1 CGO_ENABLED=0 sh docs/bench/test.sh -count=1 ./daemon/deploy
+
+chaos load mutants: ## filled by later issues (streams, election, delivery)
+	@echo "make $@: not in this version; the streams bring load, the election chaos, delivery mutants" >&2; exit 2
 
 snapshot: ## release archives for every system, without releasing
 	go run $(GORELEASER) release --snapshot --clean

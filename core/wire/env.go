@@ -52,3 +52,16 @@ const (
 	EnvConsoleURL = "SPARK_URL"
 	EnvNoColor    = "NO_COLOR"
 )
+
+// Environment variables of the compose file, in daemon/deploy. The daemon knows none
+// of them.
+const (
+	EnvImage            = "SPARK_IMAGE"
+	EnvRedisImage       = "REDIS_IMAGE"
+	EnvPublishAddr      = "PUBLISH_ADDR"
+	EnvPublishExecutor1 = "PUBLISH_EXECUTOR_1"
+	EnvPublishExecutor2 = "PUBLISH_EXECUTOR_2"
+	EnvPublishWebNext1  = "PUBLISH_WEB_NEXT_1"
+	EnvPublishObserver  = "PUBLISH_SPARK_OBSERVER"
+	EnvComposeProject   = "COMPOSE_PROJECT_NAME"
+)
