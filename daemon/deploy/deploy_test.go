@@ -34,7 +34,7 @@ var names = []string{"spark-redis", "executor-1", "executor-2", "web-next-1", "s
 const (
 	leaseSec  = 10
 	sizeLimit = 40_000_000 // bytes of the image, not compressed
-	fewSec    = 30 * time.Second
+	inTime    = 30 * time.Second
 )
 
 // need skips the test where it cannot run, and says why.
@@ -254,7 +254,7 @@ func (f *fleet) restartRedis(t *testing.T) {
 	const started = "docker inspect -f '{{.State.StartedAt}} {{.RestartCount}}' executor-1 executor-2 web-next-1 spark-observer"
 	before := shell(t, started)
 	shell(t, "docker restart spark-redis")
-	took := wait(t, fewSec, "both executors are well and one leads", func() error {
+	took := wait(t, inTime, "both executors are well and one leads", func() error {
 		for _, url := range f.executors {
 			var h wire.Health
 			err := call(http.MethodGet, url+wire.PathHealth, nil, &h)
@@ -341,7 +341,7 @@ func (f *fleet) effects(t *testing.T, l *load) {
 	}
 	events := f.events(t, l.made, epochs)
 	var told, again int
-	wait(t, fewSec, "every event was delivered", func() error {
+	wait(t, inTime, "every event was delivered", func() error {
 		if told, again = f.hooks.deliveries(); told < events {
 			return fmt.Errorf("%d of %d", told, events)
 		}
@@ -360,7 +360,7 @@ func (f *fleet) events(t *testing.T, alerts []string, epochs map[int64]bool) int
 	seen := map[string]string{}
 	for _, id := range alerts {
 		var h wire.AlertHistory
-		wait(t, fewSec, "alert "+id+" fired", func() error {
+		wait(t, inTime, "alert "+id+" fired", func() error {
 			err := call(http.MethodGet, fmt.Sprintf("%s%s?id=%s", f.executors["executor-1"], wire.PathAlertsHistory, id), nil, &h)
 			if err == nil && len(h.Events) == 0 {
 				err = errors.New("no event")

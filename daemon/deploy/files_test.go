@@ -95,11 +95,11 @@ func TestRedisCLIAsksTheConfiguredServer(t *testing.T) {
 		{"redis+sentinel://a:1/main", "GET k"},
 	} {
 		bin := t.TempDir()
-		real := filepath.Join(bin, "redis-cli")
-		if err := os.WriteFile(real, []byte("#!/bin/sh\necho \"$@\"\n"), 0o755); err != nil {
+		program := filepath.Join(bin, "redis-cli")
+		if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		script := strings.ReplaceAll(read(t, "redis-cli"), "/usr/local/bin/redis-cli /usr/bin/redis-cli", real)
+		script := strings.ReplaceAll(read(t, "redis-cli"), "/usr/local/bin/redis-cli /usr/bin/redis-cli", program)
 		cmd := exec.Command("sh", "-c", script, "redis-cli", "GET", "k")
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_URL=" + tt.url}
 		out, err := cmd.Output()
