@@ -4,21 +4,31 @@ import (
 	"github.com/spark-ta/spark/core/alert"
 )
 
-// keys builds the names of keys.
-type keys struct{ namespace string }
+// keys builds the names of keys. The lock and its companions are called the same
+// everywhere; all else has a prefix, which on a Cluster puts it into the lock's slot,
+// so that one script may touch it all.
+type keys struct{ namespace, prefix string }
 
-func (k keys) index() string            { return k.namespace + ":alerts:index" }
-func (k keys) alert(id string) string   { return k.namespace + ":alert:" + id }
-func (k keys) events(id string) string  { return k.namespace + ":alert:" + id + ":events" }
-func (k keys) seen(id string) string    { return k.namespace + ":seen:" + id }
-func (k keys) changes() string          { return k.namespace + ":changes" }
-func (k keys) outbox() string           { return k.namespace + ":outbox" }
-func (k keys) delayed() string          { return k.namespace + ":outbox:delayed" }
-func (k keys) open() string             { return k.namespace + ":outbox:open" }
-func (k keys) fallen() string           { return k.namespace + ":outbox:fallen" }
-func (k keys) dead() string             { return k.namespace + ":outbox:dead" }
-func (k keys) delivery(i string) string { return k.namespace + ":delivery:" + i }
-func (k keys) watermark() string        { return k.namespace + ":watermark" }
+func newKeys(o Options, t target) keys {
+	k := keys{o.Namespace, o.Namespace + ":"}
+	if t.kind == cluster {
+		k.prefix = "{" + k.lock() + "}:"
+	}
+	return k
+}
+
+func (k keys) index() string            { return k.prefix + "alerts:index" }
+func (k keys) alert(id string) string   { return k.prefix + "alert:" + id }
+func (k keys) events(id string) string  { return k.prefix + "alert:" + id + ":events" }
+func (k keys) seen(id string) string    { return k.prefix + "seen:" + id }
+func (k keys) changes() string          { return k.prefix + "changes" }
+func (k keys) outbox() string           { return k.prefix + "outbox" }
+func (k keys) delayed() string          { return k.prefix + "outbox:delayed" }
+func (k keys) open() string             { return k.prefix + "outbox:open" }
+func (k keys) fallen() string           { return k.prefix + "outbox:fallen" }
+func (k keys) dead() string             { return k.prefix + "outbox:dead" }
+func (k keys) delivery(i string) string { return k.prefix + "delivery:" + i }
+func (k keys) watermark() string        { return k.prefix + "watermark" }
 
 // lock and term share a slot of a cluster: the whole name of the lock is the hash
 // tag of its companion.

@@ -165,6 +165,9 @@ func (s *Store) confirmed(ctx context.Context, sc script, keys []string, args ..
 		return nil, err
 	}
 	if acks < int64(s.opts.Replicas) {
+		if s.finder != nil { // it may be a former master, cut off from the others
+			s.finder.forget(s.finder.current())
+		}
 		return v, fmt.Errorf("%s: %w: confirmed by %d of %d replicas", sc.name, store.ErrUnavailable, acks, s.opts.Replicas)
 	}
 	return v, nil

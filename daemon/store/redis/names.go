@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // kind is what a key is for.
@@ -75,7 +72,7 @@ func (s *Store) places() []place {
 }
 
 // prefix stands before the names of all keys but those of the election.
-func (s *Store) prefix() string { return strings.TrimSuffix(s.keys.index(), "alerts:index") }
+func (s *Store) prefix() string { return s.keys.prefix }
 
 // importing is the key that says that an import is not finished.
 func (s *Store) importing() string { return s.prefix() + "import" }
@@ -125,33 +122,23 @@ func keyOf(places []place, name string) (string, place, error) {
 const scanCount = 2000
 
 // scan calls each with the keys that begin with prefix, at most scanCount of them at a
-// time; a key may come twice. One call of each is under way at a time.
+// time; a key may come twice.
 func (s *Store) scan(ctx context.Context, prefix string, each func(ctx context.Context, keys []string) error) error {
-	var mu sync.Mutex
-	node := func(ctx context.Context, c goredis.Cmdable) error {
-		var cursor uint64
-		for {
-			keys, next, err := c.Scan(ctx, cursor, escapeGlob(prefix)+"*", scanCount).Result()
-			if err != nil {
-				return translate(ctx, "scan", err)
-			}
-			for part := range slices.Chunk(keys, scanCount) { // the embedded engine gives all at once
-				mu.Lock()
-				err := each(ctx, part)
-				mu.Unlock()
-				if err != nil {
-					return err
-				}
-			}
-			if cursor = next; cursor == 0 {
-				return nil
+	var cursor uint64
+	for { // of a Cluster the one server that has all of it
+		keys, next, err := s.client.Scan(ctx, cursor, escapeGlob(prefix)+"*", scanCount).Result()
+		if err != nil {
+			return translate(ctx, "scan", err)
+		}
+		for part := range slices.Chunk(keys, scanCount) { // the embedded engine gives all at once
+			if err := each(ctx, part); err != nil {
+				return err
 			}
 		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
 	}
-	if c, ok := s.client.(*goredis.ClusterClient); ok {
-		return c.ForEachMaster(ctx, func(ctx context.Context, m *goredis.Client) error { return node(ctx, m) })
-	}
-	return node(ctx, s.client)
 }
 
 // roots are the prefixes under which Spark's keys stand.

@@ -24,6 +24,11 @@
 //	{…:scheduler:lock}:control    hash     paused, by, reason, changedAt, resumedAt, version
 //	{…:scheduler:lock}:events     channel  acquired, released, deposed, resign, control: hints only
 //
+// On a Cluster all but the lock begin with {…:scheduler:lock}: instead of the
+// namespace, so that everything is in the lock's slot: one script may touch it, and a
+// Cluster is to Spark one server that may move, as a master behind Sentinels is
+// ([finder]). While that slot is being migrated the store is unavailable.
+//
 // The fields of an alert's hash win over its json, so an operator can disable an
 // alert with HSET. No stream of deliveries is ever trimmed by length: it would
 // lose what a consumer still works on.
@@ -67,10 +72,12 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,19 +90,20 @@ import (
 
 // Options of a store.
 type Options struct {
-	URL          string        // redis:// or rediss://
+	URL          string        // one of [Forms]
 	Namespace    string        // prefix of every key; "spark:alerts" if empty
 	HistoryLimit int           // events kept for each alert; 100 if 0
 	CooldownSec  int           // cooldown of alerts whose data do not say
 	Log          *slog.Logger  // nil: nothing is logged
 	Timeout      time.Duration // of a dial, a read and a write; 2 s if 0
 	Version      string        // of the program, written into its terms
-	// Replicas is how many replicas must confirm a grant and a renewal of the lease.
+	// Replicas is how many replicas must confirm a grant and a renewal of the lease; 0
+	// for what the URL says: wait=N, or else 1 with Sentinels and 0 without.
 	Replicas int
 	// Observe is told of every command: its name (a script's own name; "pipeline"
 	// for several in one), its duration and its error. May be nil.
 	Observe func(command string, d time.Duration, err error)
-	// Dial replaces the dialling of TCP. May be nil.
+	// Dial replaces the dialling of TCP; TLS is spoken over it. May be nil.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -112,7 +120,8 @@ type Store struct {
 	elect  goredis.UniversalClient // the election: tries once, and waits in no queue
 	keys   keys
 	opts   Options
-	base   *goredis.Options
+	target target
+	finder *finder // of the master; nil where there is one server
 	log    *slog.Logger
 
 	changed bell          // rung by changes made through this store
@@ -126,9 +135,9 @@ type Store struct {
 // not be there yet.
 func Open(o Options) (*Store, error) {
 	silence()
-	opts, err := parseURL(o.URL)
+	t, err := parseURL(o.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%q: %w", ShowURL(o.URL), err)
 	}
 	if o.Namespace == "" {
 		o.Namespace = DefaultNamespace
@@ -148,9 +157,13 @@ func Open(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Replicas == 0 {
+		o.Replicas = t.replicas
+	}
+	f := newFinder(o, t)
 	return &Store{
-		client: newClient(o, opts, forData), elect: newClient(o, opts, forElection),
-		keys: keys{o.Namespace}, opts: o, base: opts, log: o.Log,
+		client: newClient(o, t, f, forData), elect: newClient(o, t, f, forElection),
+		keys: newKeys(o, t), opts: o, target: t, finder: f, log: o.Log,
 		due: make(chan struct{}, 1), damaged: map[string]string{},
 	}, nil
 }
@@ -165,43 +178,119 @@ const (
 	forElection
 	// forHints: one connection that is told of changes, over RESP3.
 	forHints
+	// forFinding: asks Sentinels, or nodes of a Cluster, where the master is.
+	forFinding
 )
 
-// newClient returns a client for a purpose.
-func newClient(o Options, base *goredis.Options, p purpose) goredis.UniversalClient {
-	opts := *base
-	opts.Protocol = 2 // the same answers from every server, and no pushes
-	opts.ContextTimeoutEnabled = true
-	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = o.Timeout, o.Timeout, o.Timeout
-	opts.PoolTimeout = o.Timeout
-	opts.DialerRetries = 1
-	opts.MaxRetries = 2 // every script and read may be sent again
-	opts.MaxRetryBackoff = 100 * time.Millisecond
-	opts.DisableIdentity = true
-	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if o.Dial != nil {
-		opts.Dialer = o.Dial
+// newClient returns a client for a purpose. Where there are several servers it is one
+// that follows the finder.
+func newClient(o Options, t target, f *finder, p purpose) goredis.UniversalClient {
+	connect := func(addr string) *goredis.Client { return goredis.NewClient(serverOptions(o, t, p, addr)) }
+	if f == nil {
+		c := connect(t.hosts[0])
+		if o.Observe != nil {
+			c.AddHook(observer{o.Observe})
+		}
+		return c
+	}
+	r := newRouted(f, connect)
+	if o.Observe != nil {
+		r.AddHook(observer{o.Observe})
+	}
+	r.AddHook(r)
+	return r
+}
+
+// serverOptions are those of connections to one server.
+func serverOptions(o Options, t target, p purpose, addr string) *goredis.Options {
+	opts := &goredis.Options{
+		Addr: addr, Username: t.user, Password: t.password, DB: t.database, PoolSize: t.poolSize,
+		Protocol:              2, // the same answers from every server, and no pushes
+		ContextTimeoutEnabled: true,
+		Dialer:                dialer(o, t),
+		DialTimeout:           o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout,
+		DialerRetries: 1, MaxRetries: 2, // every script and read may be sent again
+		MaxRetryBackoff:          100 * time.Millisecond,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: noNotifications(),
 	}
 	switch p {
 	case forElection:
 		opts.MaxRetries = -1
-		opts.PoolSize, opts.MinIdleConns = 3, 1
+		opts.PoolSize, opts.MinIdleConns, opts.PipelinePoolSize = 3, 1, -1
 	case forHints:
 		opts.Protocol = 3
 		opts.MaxRetries = -1
-		opts.PoolSize = 1
-		lock := keys{o.Namespace}.lock()
+		opts.PoolSize, opts.PipelinePoolSize = 1, -1
+		lock := newKeys(o, t).lock()
 		opts.OnConnect = func(ctx context.Context, cn *goredis.Conn) error {
 			// A server or a user that may not track still gets what the scripts publish.
 			_ = cn.Do(ctx, "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", lock).Err()
 			return nil
 		}
+	case forFinding:
+		opts.PoolSize, opts.PipelinePoolSize = 1, -1
+		opts.MaxRetries = 1 // a Sentinel that was restarted
+		opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = o.Timeout/2, o.Timeout/2, o.Timeout/2, o.Timeout/2
+		if opts.DB = 0; t.kind == sentinel {
+			opts.Username, opts.Password = t.keeper[0], t.keeper[1]
+		}
 	}
-	client := goredis.NewClient(&opts)
-	if o.Observe != nil {
-		client.AddHook(observer{o.Observe})
+	return opts
+}
+
+// noNotifications switches go-redis' notices of maintenance off. With them its
+// constructor looks up the host's name, for up to 2 s.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// newFinder returns what finds the server, nil where there is only one.
+func newFinder(o Options, t target) *finder {
+	f := &finder{
+		connect: func(addr string) *goredis.Client { return goredis.NewClient(serverOptions(o, t, forFinding, addr)) },
+		seeds:   t.hosts, patience: o.Timeout / 2,
 	}
-	return client
+	switch t.kind {
+	case single:
+		return nil
+	case sentinel:
+		f.ask = askSentinel(t.master)
+	case cluster:
+		f.ask = askCluster(slotOf(newKeys(o, t).lock()))
+	}
+	f.learn([]string{})
+	return f
+}
+
+// dialer dials TCP, or what replaces it, and TLS over it.
+func dialer(o Options, t target) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: o.Timeout}).DialContext
+	}
+	if t.tls == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		config := t.tls
+		if config.ServerName == "" {
+			config = config.Clone()
+			config.ServerName, _, _ = net.SplitHostPort(addr)
+		}
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return secure, nil
+	}
 }
 
 // silence keeps the client from writing lines of its own to standard error: what it
@@ -209,7 +298,13 @@ func newClient(o Options, base *goredis.Options, p purpose) goredis.UniversalCli
 var silence = sync.OnceFunc(func() { goredis.SetLogger(&logging.VoidLogger{}) })
 
 // Close closes every connection.
-func (s *Store) Close() error { return errors.Join(s.client.Close(), s.elect.Close()) }
+func (s *Store) Close() error {
+	err := errors.Join(s.client.Close(), s.elect.Close())
+	if s.finder != nil {
+		err = errors.Join(err, s.finder.close())
+	}
+	return err
+}
 
 // Ping asks the server for a sign of life and returns how long that took.
 func (s *Store) Ping(ctx context.Context) (time.Duration, error) {
@@ -236,17 +331,28 @@ func translate(ctx context.Context, what string, err error) error {
 			return fmt.Errorf("%s: %v", what, err)
 		}
 	}
+	if goredis.HasErrorPrefix(err, "MOVED") || goredis.HasErrorPrefix(err, "ASK") {
+		return fmt.Errorf("%s: %w: %v (a node of a Cluster: want redis+cluster:// in the URL, or wait until the slot has moved)", what, store.ErrUnavailable, err)
+	}
 	return fmt.Errorf("%s: %w: %v", what, store.ErrUnavailable, err)
 }
 
 // busy reports an answer that says that the server, not the request, is the
 // trouble.
 func busy(err error) bool {
+	text := err.Error()
+	if strings.HasPrefix(text, "ERR Error running script") { // before Redis 7 a script's error is wrapped
+		if _, inner, ok := strings.Cut(text, ": -"); ok {
+			text = inner
+		}
+	}
 	for _, prefix := range []string{
-		"LOADING", "BUSY ", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "MISCONF", "NOREPLICAS", "OOM",
-		"NOAUTH", "WRONGPASS", "NOPERM", "ERR max number of clients", "ERR invalid password",
+		"LOADING", "BUSY ", "MASTERDOWN", "READONLY", "MISCONF", "NOREPLICAS", "OOM",
+		// of a Cluster that is being changed, or of a node of one that the URL says nothing of
+		"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK ", "ERR This instance has cluster support disabled",
+		"NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR max number of clients", "ERR invalid password", "ERR AUTH",
 	} {
-		if goredis.HasErrorPrefix(err, prefix) {
+		if strings.HasPrefix(text, prefix) {
 			return true
 		}
 	}

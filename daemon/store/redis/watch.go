@@ -46,14 +46,17 @@ func (s *Store) Watch(ctx context.Context, hint func()) {
 
 // watchOnce watches on one connection until it breaks.
 func (s *Store) watchOnce(ctx context.Context, hint func()) error {
-	client := newClient(s.opts, s.base, forHints)
-	defer client.Close()
-	if r, ok := client.(interface {
-		RegisterPushNotificationHandler(name string, h push.NotificationHandler, protected bool) error
-	}); ok {
-		if err := r.RegisterPushNotificationHandler("invalidate", invalidated(hint), true); err != nil {
+	addr := s.target.hosts[0]
+	if s.finder != nil {
+		var err error
+		if addr, err = s.finder.master(ctx); err != nil {
 			return err
 		}
+	}
+	client := goredis.NewClient(serverOptions(s.opts, s.target, forHints, addr))
+	defer client.Close()
+	if err := client.RegisterPushNotificationHandler("invalidate", invalidated(hint), true); err != nil {
+		return err
 	}
 	sub := client.Subscribe(ctx, s.keys.hints())
 	defer sub.Close()
@@ -61,25 +64,34 @@ func (s *Store) watchOnce(ctx context.Context, hint func()) error {
 	defer stop()
 	for {
 		msg, err := sub.ReceiveTimeout(ctx, watchProbe)
-		var timeout interface{ Timeout() bool }
-		switch {
-		case err == nil:
-			switch msg.(type) {
-			case *goredis.Subscription, *goredis.Message:
-				hint()
-			}
-		case errors.As(err, &timeout) && timeout.Timeout():
+		if silent(err) {
 			// Silence is normal; a connection that is dead is not.
 			if err := sub.Ping(ctx); err != nil {
 				return err
 			}
-			if _, err := sub.ReceiveTimeout(ctx, s.opts.Timeout); err != nil {
-				return err
-			}
-		default:
+			msg, err = sub.ReceiveTimeout(ctx, s.opts.Timeout)
+		}
+		if err != nil {
 			return err
 		}
+		switch msg.(type) {
+		case *goredis.Subscription, *goredis.Message:
+			hint()
+		}
+		if s.finder != nil {
+			if now, err := s.finder.master(ctx); err != nil || now != addr {
+				return errors.Join(errMasterMoved, err)
+			}
+		}
 	}
+}
+
+var errMasterMoved = errors.New("another server is the master")
+
+// silent reports whether an error says only that nothing came in time.
+func silent(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // watchProbe is how long a silent connection is trusted.
