@@ -14,6 +14,7 @@ import (
 
 	"github.com/spark-ta/spark/core/wire"
 	"github.com/spark-ta/spark/daemon"
+	"github.com/spark-ta/spark/daemon/store/redis"
 )
 
 // source says where a value came from.
@@ -109,6 +110,9 @@ func (v value) shown() string {
 // address shows where a URL leads. A password is masked, a query too, and the path
 // of a webhook: with Slack and Discord it is the secret.
 func address(v value) string {
+	if v.name == wire.EnvRedisURL {
+		return redis.ShowURL(v.text)
+	}
 	u, err := url.Parse(v.text)
 	if err != nil || u.Opaque != "" || u.User == nil && strings.Contains(v.text, "@") {
 		return "***"
@@ -176,7 +180,9 @@ func secretsOf(values []value) []string {
 		if v.secret && v.text != "" {
 			out = append(out, v.text)
 		}
-		if u, err := url.Parse(v.text); err == nil && u.User != nil {
+		if v.name == wire.EnvRedisURL {
+			out = append(out, redis.Secrets(v.text)...)
+		} else if u, err := url.Parse(v.text); err == nil && u.User != nil {
 			if p, ok := u.User.Password(); ok {
 				out = append(out, p, url.QueryEscape(p))
 			}

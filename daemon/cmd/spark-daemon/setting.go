@@ -12,6 +12,7 @@ import (
 
 	"github.com/spark-ta/spark/core/wire"
 	"github.com/spark-ta/spark/daemon"
+	"github.com/spark-ta/spark/daemon/store/redis"
 )
 
 // setting is one thing that can be configured. Its name is that of the variable;
@@ -42,7 +43,7 @@ func settings() []setting {
 		{name: wire.EnvConfig, usage: "YAML file with any of these names as keys; flags and variables win over it", set: func(*daemon.Options, string) error { return nil }},
 		{name: wire.EnvDrainSec, def: "8", usage: "seconds given to open streams when stopping, 0 to 9", set: whole(0, 9, func(o *daemon.Options, n int) { o.DrainSec = n })},
 		{name: wire.EnvDataDir, usage: "directory of the embedded store; empty means $XDG_STATE_HOME/spark or ~/.local/state/spark", set: text(func(o *daemon.Options) *string { return &o.DataDir })},
-		{name: wire.EnvRedisURL, usage: "redis://[user:password@]host:port/db or rediss://…; empty means the embedded store", set: setRedis},
+		{name: wire.EnvRedisURL, usage: redis.Forms + "; parameters after ?: " + redis.Parameters + "; empty means the embedded store", set: setRedis},
 		{name: wire.EnvRedisNamespace, def: "spark:alerts", usage: "prefix of every key, letters, digits and :_-", set: matching(`^[A-Za-z0-9:_-]{1,64}$`, func(o *daemon.Options) *string { return &o.RedisNamespace })},
 		{name: wire.EnvSchedulerEnabled, def: "true", usage: "true or false; false means never a candidate for leadership", set: setEnabled},
 		{name: wire.EnvSchedulerID, usage: "holder id written into the lock; empty means <hostname>-<pid>-<4 random hex>", set: matching(`^$|^[A-Za-z0-9._@:/-]{1,128}$`, func(o *daemon.Options) *string { return &o.InstanceID })},
@@ -194,17 +195,8 @@ func setBind(o *daemon.Options, v string) error {
 
 func setRedis(o *daemon.Options, v string) error {
 	if v != "" {
-		u, err := url.Parse(v)
-		if err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
-			return fmt.Errorf("want redis://[user:password@]host:port/db or rediss://…")
-		}
-		if err := checkPort(u); err != nil {
+		if err := redis.CheckURL(v); err != nil {
 			return err
-		}
-		if db := strings.Trim(u.Path, "/"); db != "" {
-			if n, err := strconv.Atoi(db); err != nil || n < 0 {
-				return fmt.Errorf("want the number of a database after the host, such as /0")
-			}
 		}
 	}
 	o.RedisURL = v
