@@ -40,7 +40,7 @@ func (e *env) fsck(t testing.TB, repair bool) ([]string, redis.FsckResult) {
 			t.Errorf("finding %+v does not say what is wrong and what would be done", f)
 		}
 		name := strings.TrimPrefix(f.Key, e.key(""))
-		name = strings.TrimPrefix(name, "{"+e.ns+":scheduler:lock}:")
+		name = strings.TrimPrefix(strings.TrimPrefix(name, "{"+e.ns+":scheduler:lock}:"), e.ns+":")
 		found = append(found, fmt.Sprintf("%s %s %s", name, f.Fault, f.State))
 		return nil
 	}})

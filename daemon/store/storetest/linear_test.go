@@ -180,22 +180,14 @@ func (c *careless) do(ctx context.Context, in call, n int64) (answer, error) {
 func history(t *testing.T, opts redis.Options, lease time.Duration, clients, each int, fenced bool) []porcupine.Operation {
 	t.Helper()
 	opts.Timeout = time.Minute
-	parsed, err := goredis.ParseURL(opts.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if opts.Dial != nil {
-		parsed.Dialer = opts.Dial
-	}
-	parsed.Protocol = 2
-	raw := goredis.NewClient(parsed)
-	defer func() { _ = raw.Close() }()
+	raw := storetest.Raw(t, opts)
 	// The specification begins with a term, so that no server is too young.
 	if err := raw.HSet(t.Context(), "{"+redis.DefaultNamespace+":scheduler:lock}:term",
 		"holder", "before", "epoch", "7", "nonce", "n", "state", "released", "until", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	series := market.Series{Symbol: "BTCUSDT"}
+	var err error
 	if series.Timeframe, err = market.ParseTimeframe("1m"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package storetest says as tests what a store does, and runs them on every back
-// end: the embedded store and a real redis-server.
+// end: the embedded store, a real redis-server, Sentinel and a Cluster.
 //
 //	storetest.Run(t, func(t testing.TB) redis.Options { … an empty server … })
 //
@@ -61,6 +61,8 @@ type env struct {
 	raw  *goredis.Client
 	opts redis.Options
 	ns   string
+
+	prefix string // of all keys but the lock
 }
 
 func newEnv(t testing.TB, open Open) *env {
@@ -71,18 +73,15 @@ func newEnv(t testing.TB, open Open) *env {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	parsed, err := goredis.ParseURL(opts.URL)
-	if err != nil {
-		t.Fatalf("ParseURL: %v", err)
+	raw := Raw(t, opts)
+	t.Cleanup(func() { _ = s.Close() })
+	e := &env{Store: s, ctx: t.Context(), raw: raw, opts: opts, ns: redis.DefaultNamespace}
+	if isCluster(opts.URL) {
+		e.prefix = "{" + e.ns + ":scheduler:lock}:"
+	} else {
+		e.prefix = e.ns + ":"
 	}
-	parsed.Protocol = 2
-	parsed.ReadTimeout = time.Minute
-	if opts.Dial != nil {
-		parsed.Dialer = opts.Dial
-	}
-	raw := goredis.NewClient(parsed)
-	t.Cleanup(func() { _ = raw.Close(); _ = s.Close() })
-	return &env{Store: s, ctx: t.Context(), raw: raw, opts: opts, ns: redis.DefaultNamespace}
+	return e
 }
 
 // another returns a second store on the same server, as another process has it.
@@ -100,7 +99,12 @@ func (e *env) another(t testing.TB, change func(*redis.Options)) *redis.Store {
 	return s
 }
 
-func (e *env) key(name string) string { return e.ns + ":" + name }
+func (e *env) key(name string) string {
+	if name == "scheduler:lock" {
+		return e.ns + ":" + name // the same everywhere
+	}
+	return e.prefix + name
+}
 
 // do sends a raw command that must succeed.
 func (e *env) do(t testing.TB, args ...any) any {

@@ -181,10 +181,7 @@ func testSentTwice(t *testing.T, e *env) {
 	cut := e.another(t, func(o *redis.Options) {
 		dial := o.Dial
 		if dial == nil {
-			addr := strings.TrimPrefix(o.URL, "redis://")
-			dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-			}
+			dial = (&net.Dialer{}).DialContext
 		}
 		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dial(ctx, network, addr)

@@ -128,7 +128,8 @@ func testImportReplace(t *testing.T, e *env) {
 	if diff := cmp.Diff(before, e.dump(t)); diff != "" {
 		t.Fatalf("a refused import changed the store:\n%s", diff)
 	}
-	e.do(t, "SET", "another:program", "x")
+	another := "another:program:{" + e.key("scheduler:lock") + "}" // a Cluster has it beside ours
+	e.do(t, "SET", another, "x")
 	if out := e.importFile(t, file, true); out.Replaced != 4 {
 		t.Errorf("Import = %+v, want 4 keys replaced", out)
 	}
@@ -138,7 +139,7 @@ func testImportReplace(t *testing.T, e *env) {
 	if again, _ := e.export(t); !bytes.Equal(file, again) {
 		t.Errorf("exported again:\n%s", cmp.Diff(string(file), string(again)))
 	}
-	if v := e.do(t, "GET", "another:program"); v != "x" {
+	if v := e.do(t, "GET", another); v != "x" {
 		t.Errorf("another program's key = %v, want it untouched", v)
 	}
 }
@@ -246,7 +247,7 @@ func testNotExported(t *testing.T, e *env) {
 		t.Fatal(err)
 	}
 	e.do(t, "SET", e.key("blue:alerts:index"), "of another namespace")
-	e.do(t, "SET", "spark:other", "x")
+	e.do(t, "SET", "spark:other:{"+e.key("scheduler:lock")+"}", "x")
 	file, out := e.export(t)
 	if diff := cmp.Diff([]string{"scheduler:executors", "scheduler:lock"}, out.NotMoved); diff != "" {
 		t.Errorf("not moved (-want +got):\n%s", diff)
