@@ -64,9 +64,17 @@ func start(t testing.TB, args ...string) *process {
 		defer l.Close()
 	}
 	p.addr, p.bus = "127.0.0.1:"+ports[0], ports[1]
-	p.client = goredis.NewClient(&goredis.Options{Addr: p.addr, Protocol: 2, MaxRetries: -1})
+	p.login("")
 	t.Cleanup(func() { _ = p.client.Close(); p.kill() })
 	return p
+}
+
+// login makes the test's own client of the server.
+func (p *process) login(password string) {
+	if p.client != nil {
+		_ = p.client.Close()
+	}
+	p.client = goredis.NewClient(&goredis.Options{Addr: p.addr, Protocol: 2, MaxRetries: -1, Password: password})
 }
 
 func (p *process) port() string { _, port, _ := net.SplitHostPort(p.addr); return port }
@@ -193,21 +201,28 @@ func join(ps []*process) string {
 	return strings.Join(addrs, ",")
 }
 
-// startSentinels starts a master, a replica and three Sentinels.
+// startSentinels starts a master, a replica and three Sentinels, all with passwords.
 func startSentinels(t testing.TB) *deployed {
 	t.Helper()
-	master, replica := start(t).data(), start(t).data()
+	d := &deployed{t: t, nodes: []*process{start(t), start(t)}}
+	for _, n := range d.nodes {
+		n.args = []string{"--requirepass", "da:ta", "--masterauth", "da:ta"}
+		n.login("da:ta")
+		n.data()
+	}
+	master, replica := d.nodes[0], d.nodes[1]
 	replica.do("REPLICAOF", "127.0.0.1", master.port())
 	replica.wait("link to the master", func(context.Context) bool { return replica.info("replication", "master_link_status:up") })
-	d := &deployed{t: t, nodes: []*process{master, replica}}
 	for range 3 {
 		s := start(t)
 		conf := filepath.Join(s.dir, "sentinel.conf")
-		text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 2\nsentinel down-after-milliseconds main 800\nsentinel failover-timeout main 2000\n", master.port())
+		text := fmt.Sprintf("requirepass keeper\nsentinel sentinel-pass keeper\nsentinel monitor main 127.0.0.1 %s 2\nsentinel auth-pass main da:ta\n"+
+			"sentinel down-after-milliseconds main 800\nsentinel failover-timeout main 2000\n", master.port())
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s.args = []string{conf, "--sentinel"}
+		s.login("keeper")
 		d.keep = append(d.keep, s.run())
 	}
 	for _, s := range d.keep {
@@ -217,7 +232,7 @@ func startSentinels(t testing.TB) *deployed {
 			return len(others) == 2 && len(replicas) == 1 && strings.Contains(fmt.Sprint(replicas), "master-link-status ok")
 		})
 	}
-	d.url = "redis+sentinel://" + join(d.keep) + "/main"
+	d.url = "redis+sentinel://:da:ta@" + join(d.keep) + "/main?sentinel_password=keeper"
 	return d
 }
 
@@ -243,8 +258,13 @@ func startCluster(t testing.TB, replicas int) *deployed {
 		id := masters[1].do("CLUSTER", "MYID") // has slot 10039
 		n.wait("its master's name", func(ctx context.Context) bool { return n.client.Do(ctx, "CLUSTER", "REPLICATE", id).Err() == nil })
 		n.wait("link to the master", func(context.Context) bool { return n.info("replication", "master_link_status:up") })
+		for _, m := range masters { // who does not know the replica does not vote for it
+			m.wait("knowledge of the replica", func(ctx context.Context) bool {
+				list, _ := m.client.Do(ctx, "CLUSTER", "REPLICAS", id).Slice()
+				return len(list) > 0
+			})
+		}
 	}
-	d.settle()
 	d.url = "redis://" + join(masters)
 	return d
 }

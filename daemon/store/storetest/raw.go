@@ -20,12 +20,22 @@ func Raw(t testing.TB, o redis.Options) *goredis.Client {
 	}
 	scheme, rest, _ := strings.Cut(o.URL, "://")
 	hosts, path, _ := strings.Cut(rest, "/")
-	path, _, _ = strings.Cut(path, "?")
+	path, query, _ := strings.Cut(path, "?")
+	user, hosts, ok := strings.Cut(hosts, "@")
+	if !ok {
+		user, hosts = "", user
+	}
+	_, password, _ := strings.Cut(user, ":")
+	parameters, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var c *goredis.Client
 	switch {
 	case strings.HasSuffix(scheme, "+sentinel"):
 		c = goredis.NewFailoverClient(&goredis.FailoverOptions{
 			MasterName: path, SentinelAddrs: strings.Split(hosts, ","), Protocol: 2, ReadTimeout: time.Minute,
+			Password: password, SentinelPassword: parameters.Get("sentinel_password"),
 		})
 	case isCluster(o.URL):
 		nodes := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: strings.Split(hosts, ","), Protocol: 2})
@@ -36,11 +46,7 @@ func Raw(t testing.TB, o redis.Options) *goredis.Client {
 		}
 		c = goredis.NewClient(&goredis.Options{Addr: master.Options().Addr, Protocol: 2, ReadTimeout: time.Minute})
 	default:
-		u, err := url.Parse(o.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c = goredis.NewClient(&goredis.Options{Addr: u.Host, Dialer: o.Dial, Protocol: 2, ReadTimeout: time.Minute})
+		c = goredis.NewClient(&goredis.Options{Addr: hosts, Dialer: o.Dial, Password: password, Protocol: 2, ReadTimeout: time.Minute})
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
