@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -241,7 +242,9 @@ func (h *house) leadUntil(ctx context.Context, turned <-chan struct{}, token sto
 		return err
 	case <-turned:
 		stop()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			return err // the store refused it, say, at that very moment
+		}
 		return nil
 	case <-ctx.Done():
 		return <-ended

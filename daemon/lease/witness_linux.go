@@ -72,7 +72,7 @@ func Witness(ctx context.Context, m store.Member) <-chan struct{} {
 		return dead
 	}
 	go func() {
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		if ended(ctx, fd) {
 			close(dead)
 		}

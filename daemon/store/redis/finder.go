@@ -215,7 +215,8 @@ func askSentinel(name string) func(context.Context, *goredis.Client) (answer, er
 // askCluster asks a node for the master of a slot.
 func askCluster(number int) func(context.Context, *goredis.Client) (answer, error) {
 	return func(ctx context.Context, c *goredis.Client) (answer, error) {
-		slots, err := c.ClusterSlots(ctx).Result()
+		// CLUSTER SHARDS would need Redis 7.
+		slots, err := c.ClusterSlots(ctx).Result() //nolint:staticcheck // works on every version
 		if err != nil {
 			return answer{}, err
 		}

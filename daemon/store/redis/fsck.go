@@ -124,14 +124,15 @@ const maxAside = 1000
 
 // settle lets a script judge, and mend. run is given how often the place was taken.
 // The answer 0 means that there is nothing wrong any more.
-func (f *fsck) settle(ctx context.Context, found Finding, run func(try int) (any, error)) (code int64, err error) {
+func (f *fsck) settle(ctx context.Context, found Finding, run func(try int) (any, error)) error {
 	for try := 1; try <= maxAside; try++ {
 		v, err := run(try)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if code, _ = v.(int64); code == 0 {
-			return 0, ctx.Err()
+		code, _ := v.(int64)
+		if code == 0 {
+			return ctx.Err()
 		}
 		if code < 0 {
 			continue
@@ -140,11 +141,11 @@ func (f *fsck) settle(ctx context.Context, found Finding, run func(try int) (any
 		if f.o.Repair {
 			found.State = Repaired
 		}
-		return code, f.found(found)
+		return f.found(found)
 	}
 	found.State = Damaged
 	found.Reason += fmt.Sprintf("; %d of this name are aside already", maxAside)
-	return 0, f.found(found)
+	return f.found(found)
 }
 
 func (f *fsck) found(found Finding) error {
@@ -164,7 +165,7 @@ func (f *fsck) found(found Finding) error {
 func (f *fsck) moveAside(ctx context.Context, found Finding, typ, field string, value *string, scores ...any) error {
 	had, text := seenAs(value)
 	found.Repair = "move to " + f.aside(found.Key, 1) + found.Repair
-	_, err := f.settle(ctx, found, func(try int) (any, error) {
+	err := f.settle(ctx, found, func(try int) (any, error) {
 		return f.s.run(ctx, asideScript, []string{found.Key, f.aside(found.Key, try)},
 			append([]any{f.do(), typ, field, had, text}, scores...)...)
 	})
@@ -186,7 +187,7 @@ type fieldFix struct {
 
 // refield settles fields of a hash. alertID is "" for what is no alert.
 func (f *fsck) refield(ctx context.Context, found Finding, alertID string, fixes []fieldFix) error {
-	_, err := f.settle(ctx, found, func(try int) (any, error) {
+	err := f.settle(ctx, found, func(try int) (any, error) {
 		args := []any{f.do(), alertID, changesKept, newNonce()}
 		for _, x := range fixes {
 			had, old := seenAs(x.seen)

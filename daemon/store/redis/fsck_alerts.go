@@ -64,7 +64,7 @@ func (f *fsck) checkEntries(ctx context.Context, ids []string) error {
 func (f *fsck) disown(ctx context.Context, id string, found Finding, typ string, json *string) error {
 	k := f.s.keys
 	had, text := seenAs(json)
-	_, err := f.settle(ctx, found, func(try int) (any, error) {
+	err := f.settle(ctx, found, func(try int) (any, error) {
 		return f.s.run(ctx, disownScript, []string{
 			k.index(), k.alert(id), k.events(id), k.seen(id), k.changes(), k.fallen(),
 			f.aside(k.alert(id), try), f.aside(k.events(id), try), f.aside(k.seen(id), try),
@@ -179,7 +179,7 @@ func (f *fsck) checkAlert(ctx context.Context, id string, hash map[string]string
 	}
 	f.result.Alerts++
 	if !listed && !f.wrong[kindIndex] {
-		_, err := f.settle(ctx, Finding{
+		err := f.settle(ctx, Finding{
 			Key: key, Fault: FaultNotIndexed, Reason: "an alert that is not in the index", Repair: "put the id into the index: lists show it again, and it is evaluated if it is enabled",
 		}, func(int) (any, error) {
 			return f.s.run(ctx, enlistScript, []string{f.s.keys.index(), key, f.s.keys.changes()}, f.do(), id, changesKept, newNonce())
@@ -243,7 +243,7 @@ func fixesOf(hash map[string]string, active bool, numbers map[string]int64) []fi
 }
 
 // owners asks whether the alerts are there at all: a key, or an entry of the index.
-func (f *fsck) owners(p goredis.Pipeliner, ctx context.Context, ids []string) (keys []*goredis.IntCmd, listed []*goredis.BoolCmd) {
+func (f *fsck) owners(ctx context.Context, p goredis.Pipeliner, ids []string) (keys []*goredis.IntCmd, listed []*goredis.BoolCmd) {
 	for _, id := range ids {
 		keys = append(keys, p.Exists(ctx, f.s.keys.alert(id)))
 		listed = append(listed, p.SIsMember(ctx, f.s.keys.index(), id))
@@ -267,7 +267,7 @@ func (f *fsck) checkEvents(ctx context.Context, ids []string) error {
 	var listed []*goredis.BoolCmd
 	lists := make([]*goredis.StringSliceCmd, len(ids))
 	_, err := f.s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		keys, listed = f.owners(p, ctx, ids)
+		keys, listed = f.owners(ctx, p, ids)
 		for i, id := range ids {
 			lists[i] = p.LRange(ctx, f.s.keys.events(id), 0, -1)
 		}
@@ -310,7 +310,7 @@ func (f *fsck) checkHistory(ctx context.Context, key, id string, events []string
 // pickOut settles elements of a list, or entries of a stream.
 func (f *fsck) pickOut(ctx context.Context, found Finding, elements []any) error {
 	found.Repair = "move them to " + f.aside(found.Key, 1)
-	_, err := f.settle(ctx, found, func(try int) (any, error) {
+	err := f.settle(ctx, found, func(try int) (any, error) {
 		return f.s.run(ctx, pickoutScript, []string{found.Key, f.aside(found.Key, try)}, append([]any{f.do()}, elements...)...)
 	})
 	return err
@@ -337,7 +337,7 @@ func (f *fsck) checkSeen(ctx context.Context, ids []string) error {
 	types := make([]*goredis.StatusCmd, len(ids))
 	events := make([]*goredis.IntCmd, len(ids))
 	_, err := f.s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		keys, listed = f.owners(p, ctx, ids)
+		keys, listed = f.owners(ctx, p, ids)
 		for i, id := range ids {
 			types[i] = p.Type(ctx, f.s.keys.seen(id))
 			events[i] = p.Exists(ctx, f.s.keys.events(id))

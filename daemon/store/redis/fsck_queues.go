@@ -112,7 +112,7 @@ func (f *fsck) requeue(ctx context.Context, key, id string) error {
 	if code == 2 {
 		found.Reason, found.Repair = "open, but not counted in "+f.s.keys.open(), "count it there"
 	}
-	_, err = f.settle(ctx, found, func(int) (any, error) { code, err := ask(f.do()); return code, err })
+	err = f.settle(ctx, found, func(int) (any, error) { code, err := ask(f.do()); return code, err })
 	return err
 }
 
@@ -137,7 +137,7 @@ func (f *fsck) forgetOver(ctx context.Context, list []deliveryOf) error {
 		if alerts[i].Val() == 1 && seen[i].Err() == nil {
 			continue
 		}
-		_, err := f.settle(ctx, Finding{
+		err := f.settle(ctx, Finding{
 			Key: d.key, Fault: FaultOrphan, Reason: "over, and its event is in no history", Repair: "forget it; a dead letter stays",
 		}, func(int) (any, error) {
 			return f.s.run(ctx, forgetScript, []string{d.key, f.s.keys.alert(d.event.AlertID), f.s.keys.seen(d.event.AlertID)}, f.do(), d.event.ID)
@@ -236,7 +236,7 @@ func (f *fsck) unqueue(ctx context.Context, key, id, entry string) error {
 	default:
 		what, set = "member "+id, "open"
 	}
-	_, err := f.settle(ctx, Finding{
+	err := f.settle(ctx, Finding{
 		Key: key, Fault: FaultOrphan, Reason: what + ", which is over, not there, or queued elsewhere", Repair: "remove it from the queue",
 	}, func(int) (any, error) {
 		return f.s.run(ctx, unqueueScript, []string{f.s.keys.outbox(), f.s.keys.delayed(), f.s.keys.open(), f.s.keys.delivery(id)},

@@ -54,12 +54,12 @@ func (s *Store) watchOnce(ctx context.Context, hint func()) error {
 		}
 	}
 	client := goredis.NewClient(serverOptions(s.opts, s.target, forHints, addr))
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	if err := client.RegisterPushNotificationHandler("invalidate", invalidated(hint), true); err != nil {
 		return err
 	}
 	sub := client.Subscribe(ctx, s.keys.hints())
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // a cancelled context does not end a read
 	defer stop()
 	for {

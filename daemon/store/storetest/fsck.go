@@ -299,7 +299,7 @@ func testFault(t *testing.T, e *env, c fault) {
 	e.inUse(t)
 	c.make(t, e)
 	before := e.dump(t)
-	found, first := e.fsck(t, false)
+	_, first := e.fsck(t, false)
 	if first.Damaged == 0 {
 		t.Fatal("fsck finds nothing")
 	}
