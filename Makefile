@@ -6,6 +6,9 @@ GOFUMPT    := mvdan.cc/gofumpt@v0.12.0
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 FUZZTIME ?= 20s
+ROUNDS   ?= 20
+KINDS    ?=
+LEASE    ?= 2s
 ARGS     ?=
 
 .DEFAULT_GOAL := help
@@ -64,8 +67,13 @@ down: ## stop and remove that fleet; ARGS=-v removes its data too
 deploytest: ## that fleet under kill, cut and restart: needs Docker, takes three minutes
 	@DEPLOYTEST=1 CGO_ENABLED=0 sh docs/bench/test.sh -count=1 ./daemon/deploy
 
-chaos load mutants: ## filled by later issues (streams, election, delivery)
-	@echo "make $@: not in this version; the streams bring load, the election chaos, delivery mutants" >&2; exit 2
+chaos: ## fleets in trouble, ROUNDS (20) of each of KINDS (all) at LEASE (2s); needs redis-server
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -o bin/chaos ./daemon/chaos
+	bin/chaos --rounds $(ROUNDS) --kinds '$(KINDS)' --lease $(LEASE) $(ARGS)
+
+mutants load: ## filled by later issues (streams, delivery)
+	@echo "make $@: not in this version; the streams bring load, delivery mutants" >&2; exit 2
 
 snapshot: ## release archives for every system, without releasing
 	go run $(GORELEASER) release --snapshot --clean

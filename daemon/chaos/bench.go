@@ -111,9 +111,6 @@ type shard struct {
 
 // divide spreads the rounds of a kind over its fleets.
 func divide(t *tally, rounds int, seed uint64) []shard {
-	if t.kind.whole != nil {
-		return []shard{{t, 0, rounds, seed}}
-	}
 	fleets := max(1, min(t.kind.fleets, rounds))
 	if t.kind.most > 0 {
 		fleets = max(fleets, (rounds+t.kind.most-1)/t.kind.most)
@@ -160,7 +157,7 @@ func (t *tally) fail(round int, err error) {
 func (b *bench) runFleet(ctx context.Context, s shard, done int) (n int, err error) {
 	t := s.t
 	f, err := b.newFleet(ctx, t.kind.setting, t.peer, s.seed+uint64(done)*1000)
-	if err != nil {
+	if f == nil {
 		return 0, err
 	}
 	defer func() {
@@ -170,6 +167,9 @@ func (b *bench) runFleet(ctx context.Context, s shard, done int) (n int, err err
 			err = errors.Join(err, closeErr)
 		}
 	}()
+	if err != nil {
+		return 0, err
+	}
 	if t.kind.prepare != nil {
 		if err := t.kind.prepare(ctx, f); err != nil {
 			return 0, err

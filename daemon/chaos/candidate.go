@@ -99,7 +99,7 @@ func (c *candidacy) spark(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	hints := make(chan struct{}, 1) // a hint more is dropped
 	watched := make(chan struct{})
 	var first sync.Once

@@ -26,7 +26,8 @@ type setting struct {
 	members  int
 	proxied  bool
 	witness  bool
-	replicas int
+	replicas int      // that must confirm a grant, 0 for what the URL says
+	guarded  bool     // behind Sentinels
 	server   []string // further arguments of redis-server
 }
 
@@ -42,11 +43,13 @@ type fleet struct {
 	url    func(m *member) string
 	group  *sync.WaitGroup // of the proxies
 
+	sentinels *sentinels           // nil without
+	unplugs   []context.CancelFunc // of the proxies between servers
+
 	members []*member // all that were started, those that ended included
 	round   int
 	gaps    []gap    // when the server may have forgotten what it acknowledged
 	rounds  []marked // starts of the rounds
-	dead    []entry  // histories of servers that are gone
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next line; guarded by mu
@@ -71,7 +74,8 @@ type member struct {
 	gone    bool
 }
 
-// newFleet starts a server and its candidates, and returns when one leads.
+// newFleet starts a server and its candidates. A fleet that comes with an error is to
+// be closed.
 func (b *bench) newFleet(ctx context.Context, s setting, peer string, seed uint64) (*fleet, error) {
 	dir, err := os.MkdirTemp(b.dir, peer+"-")
 	if err != nil {
@@ -86,6 +90,11 @@ func (b *bench) newFleet(ctx context.Context, s setting, peer string, seed uint6
 	}
 	if err := f.server.start(ctx); err != nil {
 		return nil, err
+	}
+	if s.guarded {
+		if err := f.deploy(ctx); err != nil {
+			return f, err
+		}
 	}
 	return f, f.populate(ctx)
 }
@@ -433,14 +442,19 @@ func (f *fleet) close(forgiving bool) (verdict, error) {
 			m.unplug()
 		}
 	}
+	for _, unplug := range f.unplugs {
+		unplug()
+	}
 	f.group.Wait()
 	end := bootTime()
+	if f.sentinels != nil {
+		f.sentinels.close(f.server)
+	}
 	f.server.stop(syscall.SIGTERM)
 	h, err := f.server.history()
 	if err != nil {
 		return verdict{}, err
 	}
-	h = append(f.dead, h...)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	v := verdict{effects: len(f.acks), fenced: f.fenced, terms: len(f.beliefs)}

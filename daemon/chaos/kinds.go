@@ -39,9 +39,11 @@ func kinds(lease time.Duration) []kind {
 	slow := proxied
 	slow.effect = 20 * time.Millisecond
 	stop := plain
-	stop.effect, stop.careless = 2*time.Millisecond, true
+	stop.effect, stop.careless = 8*time.Millisecond, true
 	watched := timed
 	watched.lease, watched.witness = 35*time.Second, true
+	guarded := plain
+	guarded.guarded = true
 	idle := setting{lease: 35 * time.Second, members: 3}
 	return []kind{
 		{name: "sigterm", text: "the leader is asked to end", peers: bothPeers, quiet: true, fleets: 1, setting: timed, round: roundTerm, believers: true},
@@ -50,7 +52,7 @@ func kinds(lease time.Duration) []kind {
 		{name: "witness", text: "the leader is killed at a lease of 35 s, successors on its machine", quiet: true, fleets: 2, setting: watched, round: roundWitness, believers: true},
 		{name: "del", text: "an operator deletes the lock of a living leader", peers: bothPeers, quiet: true, fleets: 1, setting: timed, round: roundDel, believers: true},
 		{name: "sigstop", text: "the leader is held for longer than the lease", peers: bothPeers, fleets: 5, most: 50, setting: stop, round: roundStop},
-		{name: "mutant", text: "the same without the fence: must be caught", fleets: 2, setting: stop, round: roundStop, rounds: func(int) int { return 4 }},
+		{name: "mutant", text: "the same without the fence: must be caught", fleets: 3, setting: stop, round: roundStop, rounds: func(int) int { return 6 }},
 		{name: "partition", text: "the leader's network becomes a black hole, one way or both", peers: bothPeers, fleets: 5, most: 50, setting: proxied, round: roundPartition, believers: true},
 		{name: "slow", text: "every packet takes 10 to 20 ms each way", fleets: 2, setting: slow, round: roundSlow, believers: true},
 		{name: "foreign", text: "the lock is set, overwritten or made immortal by hand", fleets: 2, setting: plain, round: roundForeign, believers: true},
@@ -60,6 +62,8 @@ func kinds(lease time.Duration) []kind {
 		{name: "redis-pause", text: "Redis stands still (CLIENT PAUSE, SIGSTOP)", fleets: 4, most: 50, setting: plain, round: roundPause, believers: true},
 		{name: "redis-empty", text: "Redis is killed and starts empty", fleets: 4, most: 50, setting: plain, round: roundEmpty, believers: true},
 		{name: "flushall", text: "FLUSHALL while the leader works", fleets: 1, setting: plain, round: roundFlush},
+		{name: "sentinel", text: "a Sentinel failover that loses writes", fleets: 4, most: 1, setting: guarded, round: roundFailover, believers: true},
+		{name: "daemons", text: "real daemons and triggers: SIGKILL, SIGTERM, Redis restarted", fleets: 3, whole: playDaemons},
 		{name: "idle", text: "nothing happens, lease 35 s", fleets: 1, setting: idle, round: roundIdle, believers: true, rounds: func(int) int { return 1 }},
 	}
 }

@@ -40,7 +40,7 @@ func (c *candidacy) rueidislock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	var locker rueidislock.Locker
 	for {
 		locker, err = rueidislock.NewLocker(rueidislock.LockerOption{
@@ -75,7 +75,7 @@ func (c *candidacy) redislock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	locker := redislock.New(client)
 	time.AfterFunc(50*time.Millisecond, func() { c.out.say(bootTime(), wordReady) })
 	for ctx.Err() == nil {

@@ -47,6 +47,11 @@ var measures = []measure{
 	{"flushall", "FLUSHALL → the leader knows", within("knows", 0, 0), ""},
 	{"flushall", "FLUSHALL → next leader", within("next", 0, 0), ""},
 	{"flushall", "rounds with two believers (nothing tells of the term)", rounds("two believers"), ""},
+	{"sentinel", "master killed → replica promoted", within("promoted", 0, 0), ""},
+	{"sentinel", "master killed → effects again", within("effects again", 0, 0), ""},
+	{"sentinel", "acknowledged effects that were not replicated", forgiven, ""},
+	{"daemons", "alerts lost, or fired twice under two ids", alertsWrong, "0"},
+	{"daemons", "notifications repeated under the same id (told by it)", repeats, ""},
 	{"idle", "commands a second and executor", rate("commands/s", 2), "≤ 2"},
 }
 
@@ -93,6 +98,11 @@ func refused(t *tally) (string, bool) {
 
 func forgiven(t *tally) (string, bool) {
 	return fmt.Sprintf("%d of %d", t.verdict.forgiven, t.effects), true
+}
+
+func alertsWrong(t *tally) (string, bool) {
+	n := countOf(t.findings, foundLost) + countOf(t.findings, foundTwice)
+	return fmt.Sprintf("%d of %d", n, t.effects), n == 0
 }
 
 func rate(key string, most float64) func(*tally) (string, bool) {
@@ -312,3 +322,5 @@ func (r report) asJSON(seed uint64, began time.Time) ([]byte, error) {
 	}
 	return json.MarshalIndent(out, "", " ")
 }
+
+func repeats(t *tally) (string, bool) { return fmt.Sprint(t.hits["repeated"]), true }
