@@ -21,11 +21,13 @@ import (
 )
 
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	d := startSentinels(t)
 	storetest.Run(t, d.open)
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	d := startCluster(t, 0)
 	storetest.Run(t, d.open)
 	for _, n := range d.nodes {

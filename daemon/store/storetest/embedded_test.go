@@ -10,7 +10,10 @@ import (
 	"github.com/spark-ta/spark/daemon/store/storetest"
 )
 
-func TestEmbedded(t *testing.T) { storetest.Run(t, inProcess) }
+func TestEmbedded(t *testing.T) {
+	t.Parallel() // waits for the disk most of the time
+	storetest.Run(t, inProcess)
+}
 
 // TestTheFirstLeaderNeedNotWait: the directory is the memory, so a new one has lost
 // nothing.

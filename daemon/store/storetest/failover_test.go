@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -120,7 +121,10 @@ func TestSentinelFailover(t *testing.T) {
 	if v := next.client.Get(t.Context(), lockKey).Val(); v != "" {
 		t.Errorf("the lock is %q, want the grant given back", v)
 	}
-	old.run()
+	third := start(t) // Sentinels wait long before they turn a former master into a replica
+	third.args = slices.Clone(old.args)
+	third.login("da:ta")
+	third.data().do("REPLICAOF", "127.0.0.1", next.port())
 	b := lead(t, s, "b", time.Minute)
 	if b.Token.Epoch <= a.Token.Epoch {
 		t.Errorf("epoch %d after %d, want it to grow", b.Token.Epoch, a.Token.Epoch)
