@@ -139,7 +139,7 @@ func (b *bench) runShard(ctx context.Context, s shard) {
 		n, err := b.runFleet(ctx, s, done)
 		done += n
 		if err != nil && ctx.Err() == nil {
-			t.fail(s.first+done, err)
+			t.fail(s.first+done+1, err)
 			failures++
 			done++
 		}

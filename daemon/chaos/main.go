@@ -121,7 +121,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&names, "kinds", "", "kinds, separated by commas; empty for all")
 	f.DurationVar(&lease, "lease", 2*time.Second, "lease, where a kind does not name its own")
 	f.Uint64Var(&o.seed, "seed", 0, "of the moments of trouble, 0 for one by chance")
-	f.IntVar(&o.width, "width", 10, "fleets side by side where times do not matter")
+	f.IntVar(&o.width, "width", 14, "fleets side by side where times do not matter")
 	f.StringVar(&o.json, "json", "", "file for the figures as JSON")
 	f.StringVar(&o.markdown, "markdown", "", "file for the figures as a table in Markdown, - for standard output")
 	if err := f.Parse(args); err != nil {

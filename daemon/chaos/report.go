@@ -42,6 +42,7 @@ var measures = []measure{
 	{"redis-restart", "Redis answers → effects again", within("effects again", 0, 0), ""},
 	{"redis-kill", "Redis answers → effects again", within("effects again", 0, 0), ""},
 	{"redis-kill", "acknowledged effects of the last second that are gone", forgiven, ""},
+	{"redis-empty", "acknowledged effects of the last second that are gone", forgiven, ""},
 	{"redis-pause", "Redis goes on → effects again", within("effects again", 0, 0), ""},
 	{"redis-empty", "empty Redis answers → effects again (a lease goes by)", within("effects again", 0, 0), ""},
 	{"flushall", "FLUSHALL → the leader knows", within("knows", 0, 0), ""},

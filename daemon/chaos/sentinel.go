@@ -118,7 +118,7 @@ func roundFailover(ctx context.Context, f *fleet, r *tally) error {
 	for _, p := range d.links {
 		p.set(cutDown)
 	}
-	if err := sleep(ctx, f.rng2(0, f.lease)); err != nil {
+	if err := sleep(ctx, f.between(0, f.lease)); err != nil {
 		return err
 	}
 	old := f.server
