@@ -72,7 +72,7 @@ func TestKeysOfEveryCallShareASlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Options{Namespace: DefaultNamespace, Timeout: time.Second, HistoryLimit: 1}
-	client := goredis.NewClient(&goredis.Options{Addr: "h:1", Dialer: nowhere, Protocol: 2})
+	client := goredis.NewClient(&goredis.Options{Addr: "h:1", Dialer: nowhere, Protocol: 2, MaintNotificationsConfig: noNotifications()})
 	defer func() { _ = client.Close() }()
 	slot := slotOf("spark:alerts:scheduler:lock")
 	client.AddHook(tap(func(cmd goredis.Cmder) {
@@ -150,7 +150,7 @@ func (o *oracle) finder(t *testing.T, seeds ...string) *finder {
 	f := &finder{
 		seeds: seeds, patience: time.Second,
 		connect: func(addr string) *goredis.Client {
-			return goredis.NewClient(&goredis.Options{Addr: addr, Dialer: nowhere, Protocol: 2})
+			return goredis.NewClient(&goredis.Options{Addr: addr, Dialer: nowhere, Protocol: 2, MaintNotificationsConfig: noNotifications()})
 		},
 		ask: func(ctx context.Context, c *goredis.Client) (answer, error) {
 			o.mu.Lock()
