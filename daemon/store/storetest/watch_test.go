@@ -52,13 +52,12 @@ func TestWatchEndsWithAHungServer(t *testing.T) {
 		heard := make(chan struct{}, 100) // far more than there are
 		done := make(chan struct{})
 		watch := func() { defer close(done); s.Watch(ctx, func() { heard <- struct{}{} }) }
-		resume := func() {}
 		if connected {
 			go watch()
 			<-heard
-			resume = p.stop()
-		} else {
-			resume = p.stop()
+		}
+		resume := p.stop()
+		if !connected {
 			go watch()
 		}
 		began := time.Now()
