@@ -191,3 +191,42 @@ func TestRunsFailForTheRightReasons(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryKindIsReported: each kind has a figure, and each figure a kind.
+func TestEveryKindIsReported(t *testing.T) {
+	shown := map[string]bool{}
+	titles := map[string]bool{}
+	for _, m := range measures {
+		shown[m.kind] = true
+		if titles[m.title] {
+			t.Errorf("two lines of the report are called %q", m.title)
+		}
+		titles[m.title] = true
+	}
+	for _, k := range kinds(2 * time.Second) {
+		if !shown[k.name] {
+			t.Errorf("kind %s is not reported", k.name)
+		}
+		delete(shown, k.name)
+	}
+	for name := range shown {
+		t.Errorf("a figure of the kind %s, which is none", name)
+	}
+}
+
+func TestRoundsAreDividedWithoutLoss(t *testing.T) {
+	for _, rounds := range []int{1, 4, 20, 500} {
+		for _, k := range kinds(2 * time.Second) {
+			next := 0
+			for _, s := range divide(newTally(k, peerSpark), rounds, 1) {
+				if s.first != next || s.n < 1 || k.most > 0 && s.n > k.most {
+					t.Errorf("%s, %d rounds: %d from %d, want them from %d and at most %d", k.name, rounds, s.n, s.first, next, k.most)
+				}
+				next += s.n
+			}
+			if next != rounds {
+				t.Errorf("%s: %d of %d rounds", k.name, next, rounds)
+			}
+		}
+	}
+}

@@ -24,36 +24,36 @@ var measures = []measure{
 	{"sigkill-1m", "the same with 1 M volatile keys", within("beyond", 0, 30*time.Millisecond), "max ≤ 30 ms"},
 	{"witness", "SIGKILL on the same host, lease 35 s", within("next", 5*time.Millisecond, 100*time.Millisecond), "p50 ≤ 5 ms, max ≤ 100 ms"},
 	{"sigstop", "SIGSTOP: rounds in which a stale write passed", stale, "0"},
-	{"sigstop", "writes that the fence refused", refused, ""},
-	{"mutant", "without the fence: rounds in which a stale write passed", caught, "more than 0"},
+	{"sigstop", "SIGSTOP: writes that the fence refused", refused, ""},
+	{"mutant", "SIGSTOP without the fence (mutant): rounds in which a stale write passed", caught, "more than 0"},
 	{"partition", "black hole: rounds with two believers", rounds("two believers"), "0"},
-	{"partition", "old one stops − new one starts", within("overlap", 0, 0), ""},
+	{"partition", "black hole: the old one stops − the new one starts", within("overlap", 0, 0), ""},
 	{"del", "DEL: the old one stops − the new one starts", never("overlap"), "≤ 0"},
 	{"del", "DEL → next leader", within("next", 3*time.Millisecond, 0), "p50 ≤ 3 ms"},
 	{"del", "DEL → the old one knows", within("knows", 0, 0), ""},
-	{"slow", "20 to 40 ms there and back: SIGTERM → next leader", within("next", 0, 0), ""},
-	{"slow", "office lost for nothing", rounds("lost for nothing"), "0"},
+	{"slow", "slow network, 20 to 40 ms there and back: SIGTERM → next leader", within("next", 0, 0), ""},
+	{"slow", "slow network: office lost for nothing", rounds("lost for nothing"), "0"},
 	{"foreign", "foreign value → the leader knows", within("knows", 0, 0), ""},
 	{"foreign", "foreign value removed → next leader", within("next", 0, 0), ""},
 	{"foreign", "foreign value runs out → next leader, beyond its time", within("beyond", 0, 0), ""},
 	{"foreign", "PERSIST → the lock has a lease again", within("mended", 0, 0), ""},
 	{"clientkill", "CLIENT KILL → effects again", within("effects again", 0, 0), ""},
-	{"clientkill", "office lost for nothing", rounds("lost for nothing"), "0"},
-	{"redis-restart", "Redis answers → effects again", within("effects again", 0, 0), ""},
-	{"redis-kill", "Redis answers → effects again", within("effects again", 0, 0), ""},
-	{"redis-kill", "acknowledged effects of the last second that are gone", forgiven, ""},
-	{"redis-empty", "acknowledged effects of the last second that are gone", forgiven, ""},
-	{"redis-pause", "Redis goes on → effects again", within("effects again", 0, 0), ""},
+	{"clientkill", "CLIENT KILL: office lost for nothing", rounds("lost for nothing"), "0"},
+	{"redis-restart", "Redis stopped and started: answers → effects again", within("effects again", 0, 0), ""},
+	{"redis-kill", "Redis killed and started: answers → effects again", within("effects again", 0, 0), ""},
+	{"redis-kill", "Redis killed: acknowledged effects of the last second that are gone", forgiven, ""},
+	{"redis-empty", "Redis emptied: acknowledged effects of the last second that are gone", forgiven, ""},
+	{"redis-pause", "Redis stood still and goes on → effects again", within("effects again", 0, 0), ""},
 	{"redis-empty", "empty Redis answers → effects again (a lease goes by)", within("effects again", 0, 0), ""},
 	{"flushall", "FLUSHALL → the leader knows", within("knows", 0, 0), ""},
 	{"flushall", "FLUSHALL → next leader", within("next", 0, 0), ""},
-	{"flushall", "rounds with two believers (nothing tells of the term)", rounds("two believers"), ""},
+	{"flushall", "FLUSHALL: rounds with two believers (nothing tells of the term)", rounds("two believers"), ""},
 	{"sentinel", "master killed → replica promoted", within("promoted", 0, 0), ""},
 	{"sentinel", "master killed → effects again", within("effects again", 0, 0), ""},
-	{"sentinel", "acknowledged effects that were not replicated", forgiven, ""},
-	{"daemons", "alerts lost, or fired twice under two ids", alertsWrong, "0"},
-	{"daemons", "notifications repeated under the same id (told by it)", repeats, ""},
-	{"idle", "commands a second and executor", rate("commands/s", 2), "≤ 2"},
+	{"sentinel", "master killed: acknowledged effects that were not replicated", forgiven, ""},
+	{"daemons", "real daemons: alerts lost, or fired twice under two ids", alertsWrong, "0"},
+	{"daemons", "real daemons: notifications repeated under the same id (told by it)", repeats, ""},
+	{"idle", "idle, lease 35 s: commands a second and executor", rate("commands/s", 2), "≤ 2"},
 }
 
 // within shows a measure of time; a limit of 0 is none.
@@ -278,7 +278,7 @@ func (r report) table() string {
 				}
 				mark += " (" + m.target + ")"
 			}
-			fmt.Fprintf(&b, "%-13s %-11s %-57s %-60s %s\n", t.kind.name, t.peer, m.title, text, mark)
+			fmt.Fprintf(&b, "%-13s %-11s %-66s %-50s %s\n", t.kind.name, t.peer, m.title, text, mark)
 		}
 	}
 	return b.String()

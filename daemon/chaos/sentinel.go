@@ -148,9 +148,9 @@ func roundFailover(ctx context.Context, f *fleet, r *tally) error {
 // promoted waits until a Sentinel names another master, which says so too.
 func (d *sentinels) promoted(ctx context.Context, f *fleet, old *server) (master *server, err error) {
 	err = f.wait(ctx, func() (bool, error) {
-		v, err := d.keep[0].do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
+		v, _ := d.keep[0].do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main") // no answer is no promotion
 		pair, _ := v.([]any)
-		if err != nil || len(pair) != 2 {
+		if len(pair) != 2 {
 			return false, nil
 		}
 		for _, s := range d.nodes {
