@@ -27,8 +27,8 @@ run: build ## a living system on the exchange simulator, and the console attache
 test: ## every test that this machine can run; says what was skipped and why
 	@CGO_ENABLED=0 sh docs/bench/test.sh ./...
 
-race: ## the same under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -shuffle=on ./...
+race: ## the same under the race detector (needs a C compiler); ARGS=-short for fewer rounds
+	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) ./...
 
 lint: ## formatting, vet, golangci-lint and the repository's own rules
 	@test -z "$$(gofmt -l core daemon tui)" || { echo "not formatted:"; gofmt -l core daemon tui; exit 1; }
