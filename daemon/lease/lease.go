@@ -218,8 +218,8 @@ func (e *Elector) Trust(ctx context.Context) error {
 var ErrDeposed = errors.New("deposed")
 
 // Run elects until ctx ends, and calls lead for each term won. It returns nil
-// after lead has returned and the lease is released, or lead's error when that is
-// neither of a lost term nor of the end of ctx.
+// after lead has returned and the lease is released, or lead's error when lead ended
+// by itself with one that neither the end of a term nor a silent store explains.
 func (e *Elector) Run(ctx context.Context, lead func(context.Context, store.Token) error) error {
 	unanswered := 0
 	for ctx.Err() == nil {

@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -255,6 +256,55 @@ func TestWorkThatFailsEndsTheElectionWithItsError(t *testing.T) {
 			t.Errorf("released %v, want the term released", f.released)
 		}
 	})
+}
+
+// A process that was stopped for longer than its lease wakes up with calls that have
+// timed out: its work ends with that error, in its term or after it, and it must stand
+// for election again. Found by five rounds in five hundred of the chaos tool.
+func TestWorkThatTimedOutStandsForElectionAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		when string
+	}{
+		"in its term":                 {context.DeadlineExceeded, "at once"},
+		"in its term, by the store":   {fmt.Errorf("trigger: %w", store.ErrUnavailable), "at once"},
+		"after its term":              {context.DeadlineExceeded, "at the end"},
+		"after its term, by anything": {errors.New("broken by the end"), "at the end"},
+		"after its term, wrapped":     {fmt.Errorf("x: %w", context.DeadlineExceeded), "at the end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{}
+				e := elector(f, "a", time.Now())
+				ctx, stop := context.WithCancel(t.Context())
+				terms := 0
+				done := make(chan error, 1)
+				go func() {
+					done <- e.Run(ctx, func(ctx context.Context, _ store.Token) error {
+						terms++
+						if terms == 1 && tt.when == "at once" {
+							return tt.err
+						}
+						<-ctx.Done()
+						if terms == 1 {
+							return tt.err
+						}
+						return ctx.Err()
+					})
+				}()
+				time.Sleep(time.Second)
+				f.set(func(f *fake) { f.until = time.Time{} }) // the lease is lost
+				time.Sleep(time.Minute)
+				if s := e.Status(); !s.Leading || s.Token.Epoch < 2 {
+					t.Errorf("status %+v a minute later, want to lead again", s)
+				}
+				stop()
+				if err := <-done; err != nil {
+					t.Errorf("Run = %v, want nil", err)
+				}
+			})
+		})
+	}
 }
 
 func TestFencedWorkIsALostTermAndNoError(t *testing.T) {

@@ -53,10 +53,25 @@ func (e *Elector) term(ctx context.Context, g store.Grant, sent time.Duration, l
 	e.see(Status{Token: store.Token{Holder: h.token.Holder, Epoch: h.token.Epoch}})
 	e.release(ctx, h.token)
 	h.farewell(cause)
-	if err == nil || ctx.Err() != nil || errors.Is(err, ErrDeposed) || errors.Is(err, store.ErrFenced) || errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil || explained(err) {
+		return nil
+	}
+	if cause != reasonWorkEnded {
+		h.Log.Warn("work ended with an error after its term", "epoch", h.token.Epoch, "err", err)
 		return nil
 	}
 	return err
+}
+
+// explained reports whether an error of the work follows from the end of a term, or
+// from a store that does not answer in time: no reason to stop standing for election.
+func explained(err error) bool {
+	for _, known := range []error{ErrDeposed, store.ErrFenced, store.ErrUnavailable, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return err == nil
 }
 
 // holding is the elector while it holds the lease; Run's goroutine alone uses it.
