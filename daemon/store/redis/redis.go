@@ -18,6 +18,8 @@
 //	…:outbox:fallen        list     events that fell out of a history, whose deliveries are to be swept
 //	…:delivery:{id}        hash     where a delivery stands
 //	…:watermark            hash     series → newest candle whose evaluation is finished
+//	…:damaged:{name}       any      what "store fsck --repair" took aside, as it was
+//	…:import               string   an import that has not ended
 //	…:scheduler:lock       string   holder of the lease, nothing else
 //	{…:scheduler:lock}:term       hash     holder, epoch, nonce, state, since, until, renewed, progress, version, resign
 //	{…:scheduler:lock}:executors  hash     registry: member → heartbeat in ms, a space, JSON
