@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -120,25 +119,11 @@ func (s *server) try(args ...string) (string, error) {
 // member starts a daemon on a Redis server, which need not be there.
 func member(t *testing.T, s *server, id string, vars ...string) *process {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	env := []string{
+		"REDIS_URL=" + s.url(), "SCHEDULER_ID=" + id, "MARKET_SOURCE=sim", "EXECUTOR_PORT=0", "WEB_PORT=0", "OBSERVER_PORT=0",
+		"SPARK_DATA_DIR=" + t.TempDir(), "SPARK_DRAIN_SEC=0",
 	}
-	p := &process{t: t, done: make(chan struct{})}
-	p.cmd = exec.Command(exe)
-	p.cmd.Env = append(os.Environ(), asDaemon+"=1", "REDIS_URL="+s.url(), "SCHEDULER_ID="+id, "MARKET_SOURCE=sim",
-		"EXECUTOR_PORT=0", "WEB_PORT=0", "OBSERVER_PORT=0", "SPARK_DATA_DIR="+t.TempDir(), "SPARK_DRAIN_SEC=0")
-	p.cmd.Env = append(p.cmd.Env, vars...)
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stderr = p.cmd.Stdout
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go p.read(out)
-	t.Cleanup(p.kill)
+	p := launch(t, append(env, vars...))
 	wait(t, 20*time.Second, "three listeners", func() bool { return len(p.matching("listening")) == 3 }, p.dump)
 	for _, l := range p.matching("listening") {
 		switch field(l, "role") {

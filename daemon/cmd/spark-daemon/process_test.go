@@ -29,13 +29,12 @@ func TestMain(m *testing.M) {
 
 // process is a real daemon.
 type process struct {
-	t       *testing.T
-	cmd     *exec.Cmd
-	at      daemon.Addresses
-	done    chan struct{} // closed when the output has ended
-	mu      sync.Mutex
-	lines   []string      // guarded by mu
-	changed chan struct{} // guarded by mu; closed by the next line
+	t     *testing.T
+	cmd   *exec.Cmd
+	at    daemon.Addresses
+	done  chan struct{} // closed when the output has ended
+	mu    sync.Mutex
+	lines []string // guarded by mu
 }
 
 // start runs the test binary as spark-daemon on free ports and waits until it is
@@ -43,17 +42,29 @@ type process struct {
 func start(t *testing.T, dir string, vars map[string]string, args ...string) *process {
 	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready")
+	args = append([]string{"demo", "--data-dir", dir, "--ready-file", ready, "--executor-port", "0", "--web-port", "0", "--observer-port", "0"}, args...)
+	env := make([]string, 0, len(vars))
+	for k, v := range vars {
+		env = append(env, k+"="+v)
+	}
+	p := launch(t, env, args...)
+	wait(t, 20*time.Second, "the ready file", func() bool {
+		data, err := os.ReadFile(ready)
+		return err == nil && json.Unmarshal(data, &p.at) == nil
+	}, p.dump)
+	return p
+}
+
+// launch runs the test binary as spark-daemon until the test ends.
+func launch(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, done: make(chan struct{}), changed: make(chan struct{})}
-	args = append([]string{"demo", "--data-dir", dir, "--ready-file", ready, "--executor-port", "0", "--web-port", "0", "--observer-port", "0"}, args...)
+	p := &process{t: t, done: make(chan struct{})}
 	p.cmd = exec.Command(exe, args...)
-	p.cmd.Env = append(os.Environ(), asDaemon+"=1")
-	for k, v := range vars {
-		p.cmd.Env = append(p.cmd.Env, k+"="+v)
-	}
+	p.cmd.Env = append(append(os.Environ(), asDaemon+"=1"), env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,11 +74,7 @@ func start(t *testing.T, dir string, vars map[string]string, args ...string) *pr
 		t.Fatal(err)
 	}
 	go p.read(out)
-	t.Cleanup(func() { p.kill() })
-	wait(t, 20*time.Second, "the ready file", func() bool {
-		data, err := os.ReadFile(ready)
-		return err == nil && json.Unmarshal(data, &p.at) == nil
-	}, p.dump)
+	t.Cleanup(p.kill)
 	return p
 }
 
