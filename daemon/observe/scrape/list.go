@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/spark-ta/spark/core/safetext"
+	"github.com/spark-ta/spark/core/wire"
 )
 
 // Limits of a target's labels.
@@ -164,7 +165,7 @@ func newTarget(t Target) *target {
 	out := &target{
 		Target: t, identity: identity(t.Labels), base: b,
 		parser: expfmt.NewTextParser(model.LegacyValidation),
-		alive:  named(b, NameUp), duration: named(b, NameDuration), size: named(b, NameSamples),
+		alive:  named(b, wire.SeriesUp), duration: named(b, wire.SeriesScrapeTime), size: named(b, wire.SeriesScrapeSamples),
 		series: map[string]*series{}, hashes: map[uint64]*series{},
 	}
 	for _, s := range out.rows() {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/spark-ta/spark/core/wire"
 )
 
 // FuzzPage: what is taken of a page has names of the format, the target's labels
@@ -41,7 +43,7 @@ func FuzzPage(f *testing.F) {
 		seen := map[string]bool{}
 		for _, p := range first {
 			ls := p.series.labels
-			if name := ls.Get(model.MetricNameLabel); !model.LegacyValidation.IsValidMetricName(name) || name == NameUp {
+			if name := ls.Get(model.MetricNameLabel); !model.LegacyValidation.IsValidMetricName(name) || name == wire.SeriesUp {
 				t.Errorf("name %q", name)
 			}
 			if ls.Get("job") != "spark" || ls.Get("instance") != "a" {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/spark-ta/spark/core/wire"
 )
 
 // stale is the marker after which a series has no value.
@@ -125,7 +127,7 @@ func (s *Scraper) observe(w *writer, took time.Duration) {
 	if s.self == nil {
 		self := base(s.Self)
 		s.self = &own{
-			tick: named(self, NameTick), targets: named(self, NameTargets), duration: named(self, NameRoundDuration),
+			tick: named(self, wire.SeriesTick), targets: named(self, wire.SeriesTargets), duration: named(self, wire.SeriesRound),
 			late: named(self, NameRoundsLate), discovery: named(self, NameDiscoveryFailures),
 		}
 	}

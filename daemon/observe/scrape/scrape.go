@@ -53,15 +53,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Names of the series that the scraper itself writes.
+// Counters of the observer beside the series that core/wire names.
 const (
-	NameUp       = "up"                      // per target: 1 when its page was taken in this round
-	NameDuration = "scrape_duration_seconds" // per target: of the fetch, parsing included
-	NameSamples  = "scrape_samples_scraped"  // per target: samples on its page
-
-	NameTick              = "spark_observer_tick"                     // 1 in every round
-	NameTargets           = "spark_observer_targets"                  // targets scraped in the round
-	NameRoundDuration     = "spark_observer_round_duration_seconds"   // of the round, before its commit
 	NameRoundsLate        = "spark_observer_late_rounds_total"        // rounds that began over half an interval late
 	NameDiscoveryFailures = "spark_observer_discovery_failures_total" // rounds that used an old list
 )
