@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spark-ta/spark/core/market"
+	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/core/wire"
 	"github.com/spark-ta/spark/tui"
 	"github.com/spark-ta/spark/tui/live"
@@ -26,9 +27,11 @@ import (
 // Exit codes.
 const (
 	exitOK          = 0
-	exitFailed      = 1 // also: not healthy
+	exitFailed      = 1 // also: not healthy, a check fails
 	exitMisused     = 2
-	exitUnreachable = 3
+	exitUnreachable = 3 // of check: also what is unknown for another reason
+	exitOverdue     = 4 // of check
+	exitInterrupted = 130
 )
 
 // exit is an error that has a code of its own. With an empty message nothing more
@@ -40,6 +43,30 @@ type exit struct {
 
 func (e exit) Error() string { return e.message }
 
+// interrupted is what a command returns that Ctrl-C or SIGTERM ended.
+func interrupted() error { return exit{exitInterrupted, "interrupted"} }
+
+// untilInterrupted returns what f does, or at once when ctx ends: reading a terminal
+// or a pipe cannot be ended, and ends with the program.
+func untilInterrupted[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case <-ctx.Done():
+		var none T
+		return none, interrupted()
+	case r := <-done:
+		return r.value, r.err
+	}
+}
+
 func misuse(format string, args ...any) error { return exit{exitMisused, fmt.Sprintf(format, args...)} }
 
 // program is what the commands share.
@@ -49,7 +76,9 @@ type program struct {
 	stdout io.Writer
 	stderr io.Writer
 
-	url      string
+	url       string
+	tokenFile string
+
 	theme    string
 	symbols  []string
 	frame    string
@@ -77,14 +106,20 @@ func (p *program) code(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	var e exit
-	if !errors.As(err, &e) {
-		e = exit{exitFailed, err.Error()}
-	}
+	e := exit{codeOf(err), err.Error()}
 	if e.message != "" {
-		fmt.Fprintf(p.stderr, "spark-tui: %s\n", e.message)
+		fmt.Fprintf(p.stderr, "spark-tui: %s\n", safetext.Clean(e.message))
 	}
 	return e.code
+}
+
+// codeOf is the exit code of an error: one that has none of its own is a failure.
+func codeOf(err error) int {
+	var e exit
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return exitFailed
 }
 
 func (p *program) rootCommand() *cobra.Command {
@@ -98,7 +133,8 @@ prints the status as plain text instead.
 
 Keys: 1 overview, 3 market, : commands, ? all keys, q quit.
 
-Exit codes: 0 done, 1 failed, 2 misused, 3 unreachable.`,
+Exit codes: 0 done, 1 failed, 2 misused, 3 unreachable, 130 interrupted. Those of
+"check" say more: see its help.`,
 		Args:          p.noArguments,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -109,7 +145,11 @@ Exit codes: 0 done, 1 failed, 2 misused, 3 unreachable.`,
 	})
 	p.commonFlags(root)
 	p.consoleFlags(root)
-	root.AddCommand(p.statusCommand(), p.demoCommand(), p.versionCommand())
+	root.AddCommand(
+		p.statusCommand(), p.demoCommand(), p.versionCommand(),
+		p.checkCommand(), p.reportCommand(), p.hypercareCommand(), p.incidentsCommand(),
+		p.keysCommand(), p.signCommand(), p.verifyCommand(), p.queryCommand(),
+	)
 	return root
 }
 

@@ -101,9 +101,7 @@ func (p *program) status(ctx context.Context, asJSON bool) error {
 	r := inspect(ctx, live.NewClient(), base)
 	switch {
 	case asJSON:
-		e := json.NewEncoder(p.stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(r); err != nil {
+		if err := p.printJSON(r); err != nil {
 			return err
 		}
 	case !r.Reachable:
