@@ -88,9 +88,9 @@ func TestOneKeyIsNotTwoPeople(t *testing.T) {
 		verifier string
 		same     bool
 	}{
-		"the same key":              {annKey, ann, true},
-		"the same key, other name":  {bobKey, bob, true},
-		"another key, the same nam": {ann2Key, ann2, false},
+		"the same key":               {annKey, ann, true},
+		"the same key, other name":   {bobKey, bob, true},
+		"another key, the same name": {ann2Key, ann2, false},
 	} {
 		if _, err := chain.AddSignature(signed, tt.signer); err == nil || errors.Is(err, chain.ErrSameKey) != tt.same {
 			t.Errorf("%s: AddSignature = %v, want an error, ErrSameKey %t", name, err, tt.same)
