@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -130,7 +129,7 @@ func BenchmarkRound(b *testing.B) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
 	defer srv.Close()
 	s := &Scraper{
-		Sink: discard{}, Client: srv.Client(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Sink: discard{}, Client: srv.Client(), Log: slog.New(slog.DiscardHandler),
 		Self: map[string]string{"instance": "o"},
 	}
 	targets := []Target{{URL: srv.URL, Labels: map[string]string{"instance": "a"}}}
