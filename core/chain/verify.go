@@ -87,7 +87,7 @@ func NewReader(r io.Reader) *Reader { return Resume(r, Head{}, 0) }
 // Resume returns a reader that begins after the record prev, at offset bytes of the
 // file.
 func Resume(r io.Reader, prev Head, offset int64) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, 64<<10), p: newParser(), head: prev, offset: offset}
+	return &Reader{r: bufio.NewReaderSize(r, 16<<10), p: newParser(), head: prev, offset: offset}
 }
 
 // Next returns the next record. Its error is io.EOF at the end of a sound chain, a
