@@ -215,8 +215,8 @@ var queries = []struct{ name, expr string }{
 	{"min_up", `min(up)`},
 	{"absent", `absent(up{job="gateway"})`},
 	{"increase_15m", `sum(increase(alerts_errors_total{instance="10.0.0.1:4001"}[15m]))`},
-	{"p95_1h", `histogram_quantile(0.95, sum by (le) (rate(alert_eval_duration_seconds_bucket[1h])))`},
-	{"p95_48h", `histogram_quantile(0.95, sum by (le) (rate(alert_eval_duration_seconds_bucket[48h])))`},
+	{"p95_1h", `histogram_quantile(0.95, sum by (le) (rate(alert_eval_duration_seconds_bucket{instance="10.0.0.1:4001"}[1h])))`},
+	{"p95_48h", `histogram_quantile(0.95, sum by (le) (rate(alert_eval_duration_seconds_bucket{instance="10.0.0.1:4001"}[48h])))`},
 	{"success_48h", `sum(increase(notifications_sent_total[48h])) / (sum(increase(notifications_sent_total[48h])) + sum(increase(notifications_failed_total[48h])))`},
 	{"subquery_48h", `avg_over_time((min(up))[48h:15s])`},
 	{"deriv_24h", `deriv(process_resident_memory_bytes[24h])`},
@@ -246,7 +246,7 @@ func BenchmarkQuery(b *testing.B) {
 		step       time.Duration
 	}{
 		{"range_points", `process_resident_memory_bytes{instance=~"10.0.0.[123]:4001"}`, interval},
-		{"range_p95_1m", `histogram_quantile(0.95, sum by (le) (rate(alert_eval_duration_seconds_bucket[5m])))`, time.Minute},
+		{"range_p95_1m", `histogram_quantile(0.95, sum by (le) (rate(alert_eval_duration_seconds_bucket{instance="10.0.0.1:4001"}[5m])))`, time.Minute},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
