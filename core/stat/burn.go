@@ -77,8 +77,9 @@ const (
 	Cleared
 )
 
-// Burn is the alert on one objective: which tiers fire. It is a value, whose state
-// follows from its steps alone: replaying them gives the same answers.
+// Burn is the alert on one objective: which tiers fire. It is a value, whose State
+// follows from its steps alone: replaying them gives the same answers, and so does
+// going on from a copy.
 //
 // A tier fires when both windows burn at its rate and the long one holds MinBad bad
 // events, and more than two standard deviations above what the target allows. Without
@@ -101,14 +102,14 @@ type Burn struct {
 	Keep   time.Duration // default 15 min in 48 h, shorter and longer as the run is
 	Rearm  float64       // part of the rate, default 0.8
 
-	tiers [3]tier
+	State [3]TierState // for those who store it; nobody else sets it
 }
 
-// tier is the state of one.
-type tier struct {
-	firing   bool
-	echo     bool  // cleared while the long window still held the incident
-	restless int64 // last time it wasn't calm, ms
+// TierState is what a tier remembers from one step to the next.
+type TierState struct {
+	Firing   bool
+	Echo     bool  // cleared while the long window still held the incident
+	Restless int64 // last time it wasn't calm, ms
 }
 
 // Twice the rate fires again on an echo; five missing bad events make silence count.
@@ -118,7 +119,7 @@ const (
 )
 
 // Firing reports whether the i-th of [Objective.Tiers] fires.
-func (b *Burn) Firing(i int) bool { return b.tiers[i].firing }
+func (b *Burn) Firing(i int) bool { return b.State[i].Firing }
 
 // Step takes the readings of the tiers at a time (ms) and returns what changed. It
 // allocates nothing.
@@ -129,7 +130,7 @@ func (b *Burn) Step(now int64, readings [3]Reading) [3]Edge {
 		keep = b.run() / 192
 	}
 	for i, t := range b.Tiers() {
-		edges[i] = b.tiers[i].step(now, b.judge(t, readings[i], keep), keep)
+		edges[i] = b.State[i].step(now, b.judge(t, readings[i], keep), keep)
 	}
 	return edges
 }
@@ -168,22 +169,22 @@ func (b *Burn) judge(t Tier, r Reading, keep time.Duration) look {
 	}
 }
 
-func (s *tier) step(now int64, l look, keep time.Duration) Edge {
-	s.restless = min(s.restless, now) // a clock that was set back
+func (s *TierState) step(now int64, l look, keep time.Duration) Edge {
+	s.Restless = min(s.Restless, now) // a clock that was set back
 	if l.empty {
-		s.restless = now
+		s.Restless = now
 		return Same
 	}
-	s.echo = s.echo && !l.low
+	s.Echo = s.Echo && !l.low
 	switch {
-	case !s.firing && (l.again || l.holds && !s.echo):
-		s.firing, s.echo, s.restless = true, false, now
+	case !s.Firing && (l.again || l.holds && !s.Echo):
+		s.Firing, s.Echo, s.Restless = true, false, now
 		return Fired
-	case !s.firing:
+	case !s.Firing:
 	case l.holds, !l.low && !l.quiet:
-		s.restless = now
-	case now-s.restless >= keep.Milliseconds():
-		s.firing, s.echo = false, !l.low
+		s.Restless = now
+	case now-s.Restless >= keep.Milliseconds():
+		s.Firing, s.Echo = false, !l.low
 		return Cleared
 	}
 	return Same

@@ -82,8 +82,12 @@ func simulate(s traffic, runs int) [3]outcome {
 	var out [3]outcome
 	var delays, overs [3][]float64
 	p := new(past)
+	end := 48 * hour
+	if s.last > 0 && s.last <= time.Hour {
+		end = 36 * hour // by then the longest window has forgotten it
+	}
 	tick := s.tick
-	runTicks, faultTick := int(48*hour/tick), int(faultHour*hour/tick)
+	runTicks, faultTick := int(end/tick), int(faultHour*hour/tick)
 	for i := range runs {
 		p.fill(rand.New(rand.NewPCG(uint64(i), 6)), s)
 		b := stat.Burn{Objective: stat.Objective{Target: s.target}}
@@ -160,7 +164,7 @@ func TestBurnTiersFindFaultsAndKeepStill(t *testing.T) {
 	no := math.NaN()
 	const sse, notify, q, m = .995, .98, 15 * second, 60 * second
 	runs := 300
-	if testing.Short() {
+	if few() {
 		runs = 40
 	}
 	for _, test := range []struct {
@@ -201,7 +205,7 @@ func TestBurnTiersFindFaultsAndKeepStill(t *testing.T) {
 				test.name, 'A'+k, 100*o.alarms, 100*o.found, o.delay, o.over, 100*o.calm, o.flips)
 			w := test.want[k]
 			slack := 0.0
-			if testing.Short() {
+			if few() {
 				slack = .03 // one run in forty
 			}
 			if o.alarms > w.alarms+slack || o.calm < w.calm-slack-1e-9 {

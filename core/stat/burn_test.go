@@ -91,6 +91,7 @@ func TestBurnStepByStep(t *testing.T) {
 		b := stat.Burn{Objective: stat.Objective{Target: 0.995}}
 		firing := false
 		for _, s := range steps {
+			b = stat.Burn{Objective: b.Objective, State: b.State} // stored and read back
 			got := b.Step(start+s.at*minute, s.reading)
 			if got != [3]stat.Edge{s.want} {
 				t.Errorf("%s: at %d min %v, want %v", name, s.at, got, s.want)

@@ -3,6 +3,7 @@ package stat_test
 import (
 	"math"
 	"math/rand/v2"
+	"testing"
 
 	"github.com/spark-ta/spark/core/stat"
 )
@@ -13,6 +14,10 @@ const (
 	mb     = 1e6
 	start  = 1_790_000_000_000 // ms
 )
+
+// few reports whether a few runs must do. The seeds are the same, so they are the first
+// ones of the many.
+func few() bool { return raced || testing.Short() }
 
 // shape is what a series does apart from its noise: the value in MB at an hour since
 // the begin of the window. It is made anew for each run, for what is left to chance.

@@ -29,7 +29,7 @@ func flagged(s shape, runs int, base, hours float64) float64 {
 // earlier is printed, not promised: that is why a day may only warn.
 func TestLeakErrorRates(t *testing.T) {
 	runs, slack := 200, 0.0
-	if testing.Short() {
+	if few() {
 		runs, slack = 50, 0.02 // one run
 	}
 	earlier := func(s shape) (rates [3]float64) {
@@ -56,7 +56,7 @@ func TestLeakErrorRates(t *testing.T) {
 
 // TestLeakErrorRatesOfOtherSizes: the rates don't depend on how large a process is.
 func TestLeakErrorRatesOfOtherSizes(t *testing.T) {
-	if testing.Short() {
+	if few() {
 		t.Skip("the rates at 180 MB are tested")
 	}
 	for _, base := range []float64{40, 900} {

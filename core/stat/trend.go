@@ -163,7 +163,7 @@ func (d *Detector) measure(t *Trend, w window, o Options) {
 		few = few || half.n < o.MinBuckets/2-1
 	}
 	for i := range 3 {
-		n := 0
+		var n int
 		t.Thirds[i], n = d.third(i)
 		few = few || n < o.MinBuckets/3-1
 	}
