@@ -129,7 +129,7 @@ func fetch(ctx context.Context, client *http.Client, r Request, base string) (fi
 	f := fields{"status": Number(0)}
 	req, err := http.NewRequestWithContext(ctx, r.Method, base+r.Path, nil)
 	if err != nil {
-		return f, err
+		return f, bare(err)
 	}
 	req.Header = r.Header.Clone()
 	if req.Header.Get("User-Agent") == "" {
@@ -138,7 +138,7 @@ func fetch(ctx context.Context, client *http.Client, r Request, base string) (fi
 	began := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return f, err
+		return f, bare(err)
 	}
 	defer resp.Body.Close()
 	f["status"] = Number(float64(resp.StatusCode))

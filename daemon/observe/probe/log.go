@@ -95,14 +95,14 @@ func (i Instances) Records(ctx context.Context, t Target, since time.Time) (reco
 	client.CheckRedirect = sameHost
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL+wire.PathLogs, nil)
 	if err != nil {
-		return nil, false, err
+		return nil, false, bare(err)
 	}
 	if i.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+i.Token)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, false, err
+		return nil, false, bare(err)
 	}
 	defer resp.Body.Close()
 	body, err := readAll(resp.Body, maxLogs)

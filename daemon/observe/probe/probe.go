@@ -175,17 +175,19 @@ func (f *failure) Error() string { return f.text }
 
 func (f *failure) Unwrap() error { return f.cause }
 
-// explain is the text of an error without the address that net/http adds, which may
-// hold credentials.
+// explain is the text of an error, with the end of its time in plain words.
 func explain(err error, timeout time.Duration) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Sprintf("no answer within %s", timeout)
-	}
+	return strings.ReplaceAll(err.Error(), context.DeadlineExceeded.Error(), fmt.Sprintf("no answer within %s", timeout))
+}
+
+// bare is an error of net/http without the address in it, which may hold
+// credentials.
+func bare(err error) error {
 	var of *url.Error
 	if errors.As(err, &of) {
-		return of.Err.Error()
+		return of.Err
 	}
-	return err.Error()
+	return err
 }
 
 // errTooLarge is returned for an answer over its limit.
