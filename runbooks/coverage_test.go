@@ -179,7 +179,7 @@ func (c *check) profiles() string {
 var answers = map[string]string{
 	`docker ps | grep spark`:            "services.started",
 	`curl http://localhost:4001/health`: "health.all",
-	`curl http://localhost:3000/api/marketdata/candles?symbol=BTCUSDT&timeframe=1h&limit=1`: "ux.charts",
+	`curl http://localhost:3000/api/marketdata/candles?symbol=BTCUSDT&timeframe=1h&limit=1`: "charts.candles",
 	`docker logs executor-1 | grep "became leader"`:                                         "leader.elected",
 	`curl -s http://localhost:4001/metrics | grep alerts_active`:                            "alerts.visible",
 	`curl -s http://localhost:4001/metrics | grep leader_elected_total`:                     "leader.elections",
