@@ -275,6 +275,8 @@ type Source struct {
 	ShowUnit string  // of that figure: s, %, …
 	Target   float64 // 0 to 1
 	Burn     bool    // watched by burn rates from T0
+	// Of a command: the name under which configuration permits it; "" is for copying only.
+	Run string
 	// Of a trend.
 	By      string // label that names a series
 	Limit   float64

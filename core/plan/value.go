@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,4 +162,23 @@ func trimmed(n float64, decimals int) string {
 		return "0"
 	}
 	return s
+}
+
+// Substitute fills a query's parameters in: $window with the window as PromQL writes
+// it, $name with a parameter as a plain number in its base unit.
+func (p *Plan) Substitute(query string, window time.Duration) string {
+	if !strings.Contains(query, "$") {
+		return query
+	}
+	seconds := int64(math.Ceil(window.Seconds()))
+	query = strings.ReplaceAll(query, "$window", strconv.FormatInt(max(1, seconds), 10)+"s")
+	for _, name := range slices.Backward(sortedKeys(p.Params)) {
+		v := p.Params[name]
+		text := v.Text
+		if !v.IsText {
+			text = strconv.FormatFloat(v.Num, 'f', -1, 64)
+		}
+		query = strings.ReplaceAll(query, "$"+name, text)
+	}
+	return query
 }
