@@ -83,9 +83,9 @@ func omissions(want []line, text string) []string {
 }
 
 func TestThePlanHoldsTheWholeChecklistInItsOrder(t *testing.T) {
-	plan := text(t, "hypercare.md")
+	whole := text(t, "hypercare.md")
 	want := checklist(t)
-	for _, o := range omissions(want, plan) {
+	for _, o := range omissions(want, whole) {
 		t.Errorf("hypercare.md lacks %s", o)
 	}
 	kinds := map[string]int{}
@@ -100,9 +100,9 @@ func TestThePlanHoldsTheWholeChecklistInItsOrder(t *testing.T) {
 }
 
 func TestALostLineIsNoticed(t *testing.T) {
-	plan := text(t, "hypercare.md")
+	whole := text(t, "hypercare.md")
 	for _, w := range checklist(t) {
-		lines := strings.Split(plan, "\n")
+		lines := strings.Split(whole, "\n")
 		lines = slices.DeleteFunc(lines, func(h string) bool {
 			h = strings.TrimSpace(h)
 			return h == w.text || w.kind == "item" && strings.HasPrefix(h, w.text+" `")
@@ -140,20 +140,16 @@ func TestRunbooksHoldTheCommandsOfTheirScenario(t *testing.T) {
 	}
 }
 
-var (
-	runbookFor  = regexp.MustCompile(`(?m)^for: \[(.*)\]$`)
-	runbookLink = regexp.MustCompile(`(?m)^  → \[[^\]]+\]\(([^)]+)\)$`)
-)
+var runbookFor = regexp.MustCompile(`(?m)^for: \[(.*)\]$`)
 
 func TestRunbooksAndChecksKnowEachOther(t *testing.T) {
-	checks := map[string]check{}
-	for _, c := range checksOf(t, "hypercare.md") {
-		checks[c.id] = c
-		if c.key && c.runbook == "" {
-			t.Errorf("%s is a key check without a runbook", c.id)
+	p := parsed(t, "hypercare.md")
+	for _, c := range append(p.Checks(), parsed(t, "go-live.md").Checks()...) {
+		if c.Key && c.Runbook == "" {
+			t.Errorf("%s is a key check without a runbook", c.ID)
 		}
-		if c.runbook != "" {
-			text(t, c.runbook)
+		if c.Runbook != "" {
+			text(t, c.Runbook)
 		}
 	}
 	for _, file := range scenarios {
@@ -163,32 +159,29 @@ func TestRunbooksAndChecksKnowEachOther(t *testing.T) {
 			continue
 		}
 		for _, id := range strings.Split(m[1], ", ") {
-			if checks[id].runbook != file {
-				t.Errorf("%s is for %s, which links to %q", file, id, checks[id].runbook)
+			if c := p.Check(id); c == nil || c.Runbook != file && c.Runbook != "" {
+				t.Errorf("%s is for %s, which is no check or has another runbook", file, id)
 			}
 		}
 	}
 }
 
 func TestGoLiveHasEightGatesAndATable(t *testing.T) {
-	plan := text(t, "go-live.md")
+	table := text(t, "go-live.md")
 	for n := 1; n <= 8; n++ {
-		if strings.Count(plan, fmt.Sprintf(" Gate %d: ", n)) != 1 {
+		if strings.Count(table, fmt.Sprintf(" Gate %d: ", n)) != 1 {
 			t.Errorf("gate %d is not there once", n)
 		}
 	}
 	for _, row := range []string{"deployed", "smoke checks green", "full checks ≥ 95 %", "exactly one leader", "no critical errors", "pages"} {
-		if !regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(row) + ` \| \d \| yes \|$`).MatchString(plan) {
+		if !regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(row) + ` \| \d \| yes \|$`).MatchString(table) {
 			t.Errorf("the table has no required row %q", row)
 		}
 	}
 	// The required rows are key checks of their gates.
-	keys := map[string]bool{}
-	for _, c := range checksOf(t, "go-live.md") {
-		keys[c.id] = c.key
-	}
+	p := parsed(t, "go-live.md")
 	for _, id := range []string{"deploy.done", "smoke.health", "smoke.candles", "smoke.leader", "smoke.errors", "full.share", "pages.alerts", "go.leader", "go.errors"} {
-		if !keys[id] {
+		if c := p.Check(id); c == nil || !c.Key {
 			t.Errorf("%s is not a key check", id)
 		}
 	}

@@ -11,18 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spark-ta/spark/core/plan"
 	"github.com/spark-ta/spark/runbooks"
 )
-
-// check is what the coverage table says of an item of a plan.
-type check struct {
-	id, words, checkpoint string
-	key                   bool
-	language, info, body  string
-	role                  string
-	runbook               string
-	notIn                 map[string]string // reason by profile
-}
 
 func text(t *testing.T, file string) string {
 	t.Helper()
@@ -33,143 +24,68 @@ func text(t *testing.T, file string) string {
 	return string(b)
 }
 
-var (
-	itemLine = regexp.MustCompile("^- \\[ \\] (.*?)((?: `[^`]+`)+)$")
-	idCode   = regexp.MustCompile(`^[a-z0-9]+(\.[a-z0-9-]+)+$`)
-	roleOf   = regexp.MustCompile(`\brole=(\S+)`)
-	notInOf  = regexp.MustCompile(`\bna-([a-z-]+)="([^"]*)"`)
-)
-
-// checksOf reads the items of a plan as far as the table needs them.
-func checksOf(t *testing.T, file string) []check {
+func parsed(t *testing.T, file string) *plan.Plan {
 	t.Helper()
-	var out []check
-	var c *check
-	checkpoint, fence := "", false
-	for l := range strings.Lines(text(t, file)) {
-		l = strings.TrimRight(l, "\n")
-		if h, ok := strings.CutPrefix(l, "## "); ok && !fence {
-			checkpoint, c = h, nil
-			continue
-		}
-		if m := itemLine.FindStringSubmatch(l); m != nil && !fence {
-			out = append(out, check{words: m[1], checkpoint: checkpoint, notIn: map[string]string{}})
-			c = &out[len(out)-1]
-			c.codes(m[2])
-			continue
-		}
-		fence = c.take(l, fence)
-		if !strings.HasPrefix(l, "  ") && l != "" {
-			c = nil
-		}
+	p, err := plan.Parse(file, []byte(text(t, file)))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	return p
 }
 
-// codes takes the codes at the end of an item: words of its sentence, its id, flags.
-func (c *check) codes(run string) {
-	for _, code := range strings.Split(strings.Trim(run, " `"), "` `") {
-		switch {
-		case c.id == "" && idCode.MatchString(code):
-			c.id = code
-		case c.id == "":
-			c.words += " `" + code + "`"
-		case code == "key":
-			c.key = true
-		}
-	}
-}
-
-// take takes a line below an item, and says whether a fence is open after it.
-func (c *check) take(l string, fence bool) bool {
-	bare := strings.TrimSpace(l)
-	if strings.HasPrefix(bare, "```") {
-		if c != nil && !fence {
-			c.language, c.info, _ = strings.Cut(strings.Trim(bare, "`"), " ")
-		}
-		return !fence
-	}
-	switch {
-	case c == nil:
-	case fence:
-		c.body += bare + "\n"
-	case strings.HasPrefix(bare, "<!-- hc "):
-		if m := roleOf.FindStringSubmatch(bare); m != nil {
-			c.role = m[1]
-		}
-		for _, m := range notInOf.FindAllStringSubmatch(bare, -1) {
-			c.notIn[m[1]] = m[2]
-		}
-	default:
-		if m := runbookLink.FindStringSubmatch(l); m != nil {
-			c.runbook = m[1]
-		}
-	}
-	return fence
-}
-
-var metricName = regexp.MustCompile(`\b[a-z][a-z0-9]*_[a-z0-9_]+\b`)
+// remark is a comment in a fence: to people, not to a source.
+var remark = regexp.MustCompile(`(?m)^\s*#.*\n`)
 
 // signal says what can make the check true or false.
-func (c *check) signal() string {
-	asked := c.asked()
-	switch c.language {
-	case "":
-		return "manual: " + c.role
-	case "command":
-		return "manual: " + c.role + "; or the command `" + strings.TrimSpace(between(c.body, "# run:", "\n")) + "` when it is configured"
-	case "promql", "slo", "trend":
-		return c.language + ": " + metrics(asked)
-	case "http":
-		return "probe: `" + strings.TrimSpace(asked) + "` of " + strings.TrimSpace(between(c.info+" ", "each=", " "))
-	case "run":
-		return "the run itself: " + strings.TrimSpace(between(c.body, "# expect:", "\n"))
+func signal(c *plan.Check) string {
+	query := remark.ReplaceAllString(c.Source.Query, "")
+	asked := "`" + strings.TrimSpace(query) + "`"
+	switch l := c.Source.Language; {
+	case c.Kind == plan.Manual:
+		return "manual: " + c.Role
+	case c.Kind == plan.Command:
+		return "manual: " + c.Role + "; or the command `" + c.Source.Run + "` when it is configured"
+	case l == plan.SourcePromQL, l == plan.SourceTrend:
+		return l + ": " + metrics(query)
+	case l == plan.SourceHTTP:
+		return "probe: " + asked + " of " + c.Source.Each
+	case l == plan.SourceRun:
+		return "the run itself: " + c.Source.Expect.Text
+	default:
+		return "probe: " + l + " " + asked
 	}
-	return "probe: " + c.language + " `" + strings.TrimSpace(asked) + "`"
 }
 
-// asked is the fence without its comments.
-func (c *check) asked() string {
-	var out []string
-	for _, l := range strings.Split(c.body, "\n") {
-		if !strings.HasPrefix(l, "#") && l != "" {
-			out = append(out, l)
-		}
-	}
-	return strings.Join(out, "\n")
-}
-
-func between(s, from, to string) string {
-	_, s, _ = strings.Cut(s, from)
-	s, _, _ = strings.Cut(s, to)
-	return s
-}
+var (
+	metricName = regexp.MustCompile(`\b[a-z][a-z0-9]*_[a-z0-9_]+\b`)
+	parameter  = regexp.MustCompile(`\$\w+`)
+	upMetric   = regexp.MustCompile(`\bup\{`)
+)
 
 // functions of PromQL that look like metrics.
 var functions = regexp.MustCompile(`_over_time$|^label_replace$|^histogram_quantile$|^clamp_min$`)
 
 func metrics(query string) string {
 	names := map[string]bool{}
-	query = regexp.MustCompile(`\$\w+`).ReplaceAllString(query, "")
-	for _, n := range metricName.FindAllString(query, -1) {
+	for _, n := range metricName.FindAllString(parameter.ReplaceAllString(query, ""), -1) {
 		if !functions.MatchString(n) {
 			names["`"+n+"`"] = true
 		}
 	}
-	if regexp.MustCompile(`\bup\{`).MatchString(query) {
+	if upMetric.MatchString(query) {
 		names["`up`"] = true
 	}
 	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }
 
-func (c *check) profiles() string {
-	left := slices.DeleteFunc([]string{"all-in-one", "compose", "kubernetes"}, func(p string) bool { return c.notIn[p] != "" })
+func profiles(c *plan.Check) string {
+	left := slices.DeleteFunc(plan.Profiles(), func(p string) bool { return c.NotIn[p] != "" })
 	out := strings.Join(left, ", ")
-	if len(c.notIn) == 0 {
+	if len(c.NotIn) == 0 {
 		out = "all"
 	}
-	for _, p := range slices.Sorted(maps.Keys(c.notIn)) {
-		out += "; not " + p + ": " + c.notIn[p]
+	for _, p := range slices.Sorted(maps.Keys(c.NotIn)) {
+		out += "; not " + p + ": " + c.NotIn[p]
 	}
 	return out
 }
@@ -216,26 +132,23 @@ type row struct {
 // coverage makes the rows, and says what is wrong with the plan.
 func coverage(t *testing.T) (rows []row, faults []string) {
 	t.Helper()
-	checks := checksOf(t, "hypercare.md")
-	byID := map[string]*check{}
-	for i := range checks {
-		byID[checks[i].id] = &checks[i]
-	}
+	p := parsed(t, "hypercare.md")
+	checks := p.Checks()
 	next := 0
 	for _, l := range checklist(t) {
 		r := row{line: l}
 		switch l.kind {
 		case "item":
-			i := slices.IndexFunc(checks[next:], func(c check) bool { return c.words == strings.TrimPrefix(l.text, "- [ ] ") })
-			if i < 0 || checks[next+i].checkpoint != l.checkpoint {
+			i := slices.IndexFunc(checks[next:], func(c *plan.Check) bool { return says(c, l.text) })
+			if i < 0 || !slices.Contains(checkpointOf(p, l.checkpoint).Checks(), checks[next+i]) {
 				faults = append(faults, "no check for "+l.text)
 				continue
 			}
-			c := &checks[next+i]
+			c := checks[next+i]
 			next += i + 1
-			r.ids, r.signal, r.profiles = []string{c.id}, c.signal(), c.profiles()
-			if c.language == "" && c.role == "" {
-				faults = append(faults, c.id+" has no signal, and nobody's role")
+			r.ids, r.signal, r.profiles = []string{c.ID}, signal(c), profiles(c)
+			if c.Kind != plan.Auto && c.Role == "" {
+				faults = append(faults, c.ID+" has no signal, and nobody's role")
 			}
 		case "command":
 			ids, known := answers[l.text]
@@ -246,7 +159,7 @@ func coverage(t *testing.T) (rows []row, faults []string) {
 				continue // a remark between commands
 			}
 			r.ids = strings.Split(ids, ", ")
-			faults = append(faults, r.ofCommand(byID)...)
+			faults = append(faults, r.ofCommand(p)...)
 		default:
 			continue
 		}
@@ -255,23 +168,43 @@ func coverage(t *testing.T) (rows []row, faults []string) {
 	return rows, faults
 }
 
+// says reports whether a check has the words of an item. A list below an item belongs
+// to the check's words.
+func says(c *plan.Check, item string) bool {
+	item = strings.TrimPrefix(item, "- [ ] ")
+	return c.Text == item || strings.HasSuffix(item, ":") && strings.HasPrefix(c.Text, item+" ")
+}
+
+// checkpointOf finds a checkpoint by its heading in the checklist, such as
+// "T+12 Hours (Next Business Day)".
+func checkpointOf(p *plan.Plan, heading string) *plan.Checkpoint {
+	for _, c := range p.Checkpoints {
+		for unit, word := range map[string]string{"": "", "m": " Minutes", "h": " Hour"} {
+			id, ok := strings.CutSuffix(c.ID, unit)
+			if rest, found := strings.CutPrefix(heading, id+word); ok && found && (rest == "" || rest[0] == ' ' || rest[0] == 's') {
+				return c
+			}
+		}
+	}
+	return &plan.Checkpoint{}
+}
+
 // ofCommand fills in the row of a command from the checks that answer for it.
-func (r *row) ofCommand(byID map[string]*check) (faults []string) {
-	var signals []string
-	apart := []string{}
+func (r *row) ofCommand(p *plan.Plan) (faults []string) {
+	var signals, apart []string
 	for _, id := range r.ids {
-		c := byID[id]
+		c := p.Check(id)
 		if c == nil {
 			faults = append(faults, "the command "+r.line.text+" is answered by "+id+", which is no check")
 			continue
 		}
-		signals = append(signals, c.signal())
-		profiles := c.profiles()
+		signals = append(signals, signal(c))
+		in := profiles(c)
 		if len(r.ids) > 1 { // the reasons stand with the items
-			profiles, _, _ = strings.Cut(profiles, ";")
+			in, _, _ = strings.Cut(in, ";")
 		}
-		apart = append(apart, profiles)
-		if file := scenarios[r.line.section]; file != "" && c.runbook != file {
+		apart = append(apart, in)
+		if file := scenarios[r.line.section]; file != "" && c.Runbook != file {
 			faults = append(faults, id+" answers for a command of "+file+" and does not link to it")
 		}
 	}
@@ -359,20 +292,28 @@ func firstDifference(have, want string) string {
 	return fmt.Sprintf("%d lines, want %d", len(h), len(w))
 }
 
-func TestIDsAreUnique(t *testing.T) {
+func TestEveryItemIsRead(t *testing.T) {
 	for _, file := range []string{"hypercare.md", "go-live.md"} {
-		seen := map[string]bool{}
-		for _, c := range checksOf(t, file) {
-			if c.id == "" {
-				t.Errorf("%s: %q has no id", file, c.words)
-			}
-			if seen[c.id] {
-				t.Errorf("%s: %s is there twice", file, c.id)
-			}
-			seen[c.id] = true
+		items := regexp.MustCompile(`(?m)^- \[ \] `).FindAllString(text(t, file), -1)
+		if n := len(parsed(t, file).Checks()); n != len(items) {
+			t.Errorf("%s: %d of %d items are checks", file, n, len(items))
 		}
-		if items := strings.Count(text(t, file), "- [ ] "); items != len(seen) {
-			t.Errorf("%s: %d of %d items were read", file, len(seen), items)
+	}
+}
+
+// Each command block of the checklist stands as it is in its checkpoint.
+func TestCommandsStandInTheirCheckpoint(t *testing.T) {
+	p := parsed(t, "hypercare.md")
+	for _, l := range checklist(t) {
+		if l.kind != "command" || scenarios[l.section] != "" {
+			continue
+		}
+		var blocks []string
+		for _, s := range checkpointOf(p, l.checkpoint).Sections {
+			blocks = append(blocks, s.Commands...)
+		}
+		if !slices.Contains(strings.Split(strings.Join(blocks, "\n"), "\n"), l.text) {
+			t.Errorf("%s has no command %q", l.checkpoint, l.text)
 		}
 	}
 }
@@ -384,9 +325,9 @@ func TestWhatAMachineCanKnowIsAutomatic(t *testing.T) {
 		"signoff.briefed", "signoff.runbook", "signoff.oncall", "signoff.dashboards", "signoff.report",
 	}
 	var manual []string
-	for _, c := range checksOf(t, "hypercare.md") {
-		if c.language == "" || c.language == "command" {
-			manual = append(manual, c.id)
+	for _, c := range parsed(t, "hypercare.md").Checks() {
+		if c.Kind != plan.Auto {
+			manual = append(manual, c.ID)
 		}
 	}
 	if !slices.Equal(manual, people) {
