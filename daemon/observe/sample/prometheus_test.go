@@ -2,7 +2,6 @@ package sample_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -76,4 +75,4 @@ func freeAddress(t *testing.T) string {
 type tail struct{ b []byte }
 
 func (l *tail) Write(p []byte) (int, error) { l.b = append(l.b, p...); return len(p), nil }
-func (l *tail) String() string              { return fmt.Sprintf("%s", l.b) }
+func (l *tail) String() string              { return string(l.b) }

@@ -284,7 +284,8 @@ func (r *Remote) warned(w v1.Warnings) error {
 
 // trouble puts an error of the client into one of our classes.
 func (r *Remote) trouble(err error) error {
-	kind, msg := TroubleUnavailable, ""
+	kind := TroubleUnavailable
+	var msg string
 	if e, ok := errors.AsType[*v1.Error](err); ok {
 		switch e.Type {
 		case v1.ErrBadData:
