@@ -113,7 +113,9 @@ func (d *Document) jsonOptions(s string, at int) []Option {
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		o := Option{Key: key, At: at, From: at}
 		if i := strings.Index(s, `"`+key+`"`); i >= 0 {
-			o.At, o.From = at+i+1, at+i+1
+			o.At = at + i + 1
+			rest := s[i+len(key)+2:]
+			o.From = at + len(s) - len(strings.TrimLeft(rest, " \t:\""))
 		}
 		switch v := m[key].(type) {
 		case string:
