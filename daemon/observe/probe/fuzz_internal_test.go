@@ -1,8 +1,12 @@
 package probe
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -103,5 +107,49 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%q gave the header %q: %q", text, name, values)
 			}
 		}
+	})
+}
+
+func TestRecordOf(t *testing.T) {
+	for line, want := range map[string]string{
+		`time=x level=INFO msg="became leader" epoch=7 holder="a b"`: "info|became leader|epoch=7,holder=a b,time=x",
+		`{"time":"x","level":"ERROR","msg":"y","n":1234567}` + "\r":  "error|y|n=1234567,time=x",
+		`level=WARN msg=x "key with space"=1 empty=""`:               "warn|x|empty=,key with space=1",
+		`1:M 25 Nov 2026 08:22:01.000 * Ready to accept connections`: "|1:M 25 Nov 2026 08:22:01.000 * Ready to accept connections|",
+		`a=b c`:         "|a=b c|",
+		`{"msg":`:       `|{"msg":|`,
+		`{"level":"x"}`: `|{"level":"x"}|`,
+		``:              "||",
+	} {
+		r := recordOf(line)
+		var attrs []string
+		for _, k := range slices.Sorted(maps.Keys(r.Attrs)) {
+			attrs = append(attrs, k+"="+r.Attrs[k])
+		}
+		if got := r.Level + "|" + r.Message + "|" + strings.Join(attrs, ","); got != want {
+			t.Errorf("recordOf(%s) = %s, want %s", line, got, want)
+		}
+	}
+}
+
+// FuzzRecord: what slog has written is read back, whatever the values are.
+func FuzzRecord(f *testing.F) {
+	f.Add("msg", "key", "value")
+	f.Add("a b=c", "k", "\"\n")
+	f.Add("", "x", "")
+	f.Fuzz(func(t *testing.T, msg, key, value string) {
+		if !utf8.ValidString(msg) || !utf8.ValidString(key) || !utf8.ValidString(value) || key == "" || key == "time" || key == "level" || key == "msg" {
+			t.Skip()
+		}
+		var text, doc bytes.Buffer
+		slog.New(slog.NewTextHandler(&text, nil)).Info(msg, key, value) //nolint:sloglint // any key
+		slog.New(slog.NewJSONHandler(&doc, nil)).Info(msg, key, value)  //nolint:sloglint // any key
+		for _, line := range []string{text.String(), doc.String()} {
+			r := recordOf(strings.TrimSuffix(line, "\n"))
+			if r.Message != msg || r.Level != "info" || r.Attrs[key] != value {
+				t.Errorf("%s was read as %+v", line, r)
+			}
+		}
+		_ = recordOf(msg + key + "=" + value)
 	})
 }
