@@ -68,7 +68,8 @@ func (p *program) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Print the verdicts of the hypercare run; the exit code is the verdict",
 		Long: `Print the verdicts of the hypercare run by checkpoint, and exit with the worst of
-what is due. A checkpoint is due once it has opened.
+what is due. A checkpoint is due once it has opened; one that is named before is
+printed and weighs nothing yet: --wait waits for it.
 
 Exit codes, the first that applies:
   2    misused
@@ -147,7 +148,7 @@ func (p *program) check(ctx context.Context, c checking) error {
 func look(ctx context.Context, o *observer, c checking) (judgement, error) {
 	j := judgement{URL: o.base, Problems: []string{}, Checkpoints: []judgedPoint{}}
 	var h wire.Hypercare
-	if err := o.get(ctx, wire.PathHypercare, nil, &h); err != nil {
+	if err := o.get(ctx, wire.PathHypercare, &h); err != nil {
 		return j, err
 	}
 	if h.Run == nil {

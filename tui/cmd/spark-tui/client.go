@@ -85,10 +85,7 @@ func (p *program) observer() (*observer, error) {
 }
 
 // get reads the JSON answer of a call that changes nothing.
-func (o *observer) get(ctx context.Context, path string, query url.Values, out any) error {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
+func (o *observer) get(ctx context.Context, path string, out any) error {
 	body, err := o.ask(ctx, http.MethodGet, path, nil, askTimeout)
 	if err != nil {
 		return err

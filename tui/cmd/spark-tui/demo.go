@@ -54,6 +54,9 @@ console. Its data lies in a temporary directory, unless --data-dir names one; it
 log is daemon.log in there.
 
 Where standard output is no terminal, what happens is printed line by line.`,
+		Example: `  spark-tui demo
+  spark-tui demo --data-dir ./demo --seed 7
+  spark-tui demo --exit-after-trigger | cat       as a smoke test`,
 		Args: p.noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}

@@ -124,7 +124,7 @@ func (p *program) start(ctx context.Context, start wire.Start, asJSON bool) erro
 // fleetVersion is the one version of what is up.
 func fleetVersion(ctx context.Context, o *observer) (string, error) {
 	var fleet wire.Fleet
-	if err := o.get(ctx, wire.PathFleet, nil, &fleet); err != nil {
+	if err := o.get(ctx, wire.PathFleet, &fleet); err != nil {
 		return "", err
 	}
 	var versions []string

@@ -57,7 +57,7 @@ func (p *program) listIncidents(ctx context.Context, all, asJSON bool) error {
 		return err
 	}
 	var h wire.Hypercare
-	if err := o.get(ctx, wire.PathHypercare, nil, &h); err != nil {
+	if err := o.get(ctx, wire.PathHypercare, &h); err != nil {
 		return err
 	}
 	if h.Run == nil {

@@ -224,7 +224,7 @@ func (p *program) listKeys(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	var a wire.Keys
-	if err := o.get(ctx, wire.PathKeys, nil, &a); err != nil {
+	if err := o.get(ctx, wire.PathKeys, &a); err != nil {
 		return err
 	}
 	if asJSON {

@@ -69,13 +69,22 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		if code != exitOK || errs != "" || !strings.Contains(out, "Usage:") || !strings.Contains(out, c.Short) && !strings.Contains(out, c.Long) {
 			t.Errorf("%q --help = %d, %q, %q", path, code, out, errs)
 		}
+		if c.HasParent() && c.Name() != "version" && !strings.Contains(out, "Examples:\n  spark-tui "+strings.Join(path, " ")) {
+			t.Errorf("%q --help shows no example of it:\n%s", path, out)
+		}
+		if !c.HasSubCommands() && c.Name() != "version" && (!strings.Contains(out, "Exit codes") || !strings.Contains(out, "--json")) && c.Name() != "demo" {
+			t.Errorf("%q --help tells no exit codes or has no --json:\n%s", path, out)
+		}
 		for _, sub := range c.Commands() {
 			walk(sub, append(slices.Clone(path), sub.Name()))
 		}
 	}
 	walk((&program{}).rootCommand(), nil)
 	_, out, _ := command(t, nil, "--help")
-	for _, want := range []string{"demo", "status", "version", "--url", wire.EnvConsoleURL, "--read-only", "--theme", wire.EnvNoColor, "--ascii", "Exit codes"} {
+	for _, want := range []string{
+		"check", "report", "hypercare", "incidents", "keys", "sign", "verify", "query",
+		"demo", "status", "version", "--url", wire.EnvConsoleURL, "--read-only", "--theme", wire.EnvNoColor, "--ascii", "Exit codes",
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("--help does not mention %q", want)
 		}

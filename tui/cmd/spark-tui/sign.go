@@ -145,14 +145,14 @@ func (p *program) sign(ctx context.Context, s signing) error {
 // the run's id. It returns an error for one that must not be signed.
 func (p *program) statement(ctx context.Context, o *observer, s signing, signer string) (text, run string, err error) {
 	var h wire.Hypercare
-	if err := o.get(ctx, wire.PathHypercare, nil, &h); err != nil {
+	if err := o.get(ctx, wire.PathHypercare, &h); err != nil {
 		return "", "", err
 	}
 	if h.Run == nil {
 		return "", "", errors.New("there is no hypercare run")
 	}
 	var c wire.Closing
-	if err := o.get(ctx, wire.PathClosing, nil, &c); err != nil {
+	if err := o.get(ctx, wire.PathClosing, &c); err != nil {
 		return "", "", err
 	}
 	st, err := checkStatement(&c, h.Run)

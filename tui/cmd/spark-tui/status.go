@@ -60,6 +60,8 @@ func (p *program) statusCommand() *cobra.Command {
 
 Exit codes: 0 everything is healthy, 1 something is not (it says what), 2 misused,
 3 the observer cannot be reached.`,
+		Example: `  spark-tui status
+  spark-tui status --json | jq -r '.problems[]'`,
 		Args: p.noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.status(cmd.Context(), asJSON) },
 	}
