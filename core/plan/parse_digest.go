@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,12 +31,10 @@ func (p *Plan) digest() {
 		}
 		before = c.Offset
 	}
-	h := sha256.New()
-	canonical(h, "plan", reflect.ValueOf(*p), func(path string) bool {
+	p.Digest = sum(canonical(nil, "plan", reflect.ValueOf(*p), func(path string) bool {
 		// The words of a check count here, the Markdown of the whole does not.
 		return path == "plan.Text" || slices.Contains([]string{"Line", "Column", "Digest"}, lastField(path))
-	})
-	p.Digest = hex.EncodeToString(h.Sum(nil))
+	}))
 }
 
 func lastField(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
@@ -45,23 +43,22 @@ var parameterName = regexp.MustCompile(`\$([a-z][a-z0-9_]*)`)
 
 // checkDigest covers the check, when it is judged, and the parameters it uses.
 func (p *Plan) checkDigest(c *Checkpoint, k *Check, before time.Duration) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "at %d window %d\n", c.Offset, c.Window)
-	if k.Mode == Window && k.Source.Window == 0 {
-		fmt.Fprintf(h, "since %d\n", before)
+	b := fmt.Appendf(nil, "at %d window %d\n", c.Offset, c.Window)
+	if k.Mode == Window && k.Source.Window == 0 && k.Source.Language != SourceSLO { // which is judged from T0 on
+		b = fmt.Appendf(b, "since %d\n", before)
 	}
 	if k.Kind != Auto {
-		fmt.Fprintf(h, "words %q\n", k.Text) // a person judges them
+		b = fmt.Appendf(b, "words %q\n", k.Text) // a person judges them
 	}
-	canonical(h, "check", reflect.ValueOf(*k), func(path string) bool {
+	b = canonical(b, "check", reflect.ValueOf(*k), func(path string) bool {
 		return slices.Contains(wordsOnly, lastField(path))
 	})
 	for _, name := range p.parametersOf(k) {
 		if v, ok := p.Params[name]; ok {
-			canonical(h, "$"+name, reflect.ValueOf(v), func(string) bool { return false })
+			b = canonical(b, "$"+name, reflect.ValueOf(v), func(string) bool { return false })
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return sum(b)
 }
 
 // parametersOf lists the parameters that can change a check's verdict. Those of
@@ -87,41 +84,50 @@ func (p *Plan) parametersOf(k *Check) []string {
 	return slices.Compact(names)
 }
 
-// canonical writes a value as lines of path=value, without fields of zero and those
+// canonical appends a value as lines of path=value, without fields of zero and those
 // that skip names.
-func canonical(h hash.Hash, path string, v reflect.Value, skip func(path string) bool) {
-	if skip(path) || v.IsZero() {
-		return
-	}
+func canonical(b []byte, path string, v reflect.Value, skip func(path string) bool) []byte {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if e, ok := v.Interface().(*Expect); ok {
-			fmt.Fprintf(h, "%s=%q\n", path, e.Text)
-			return
+			return strconv.AppendQuote(append(append(b, path...), '='), e.Text)
 		}
-		canonical(h, path, v.Elem(), skip)
+		b = canonical(b, path, v.Elem(), skip)
 	case reflect.Struct:
-		fmt.Fprintf(h, "%s\n", path)
 		for i := range v.NumField() {
-			canonical(h, path+"."+v.Type().Field(i).Name, v.Field(i), skip)
+			f := v.Field(i)
+			if f.IsZero() { // most are: their names cost nothing
+				continue
+			}
+			if name := path + "." + v.Type().Field(i).Name; !skip(name) {
+				b = append(canonical(b, name, f, skip), '\n')
+			}
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			fmt.Fprintf(h, "%s[%d]\n", path, i)
-			canonical(h, path+"[]", v.Index(i), skip)
+			b = append(append(b, path...), '[')
+			b = canonical(append(strconv.AppendInt(b, int64(i), 10), ']'), path+"[]", v.Index(i), skip)
 		}
 	case reflect.Map:
 		keys := v.MapKeys()
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
 		for _, k := range keys {
-			fmt.Fprintf(h, "%s{%q}\n", path, k.String())
-			canonical(h, path+"{}", v.MapIndex(k), skip)
+			b = append(append(b, path...), '{')
+			b = canonical(append(strconv.AppendQuote(b, k.String()), '}'), path+"{}", v.MapIndex(k), skip)
 		}
 	case reflect.String:
-		fmt.Fprintf(h, "%s=%q\n", path, v.String())
-	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint8, reflect.Float64:
-		fmt.Fprintf(h, "%s=%v\n", path, v.Interface())
+		b = strconv.AppendQuote(append(append(b, path...), '='), v.String())
+	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint8:
+		b = fmt.Append(append(append(b, path...), '='), v)
+	case reflect.Float64:
+		b = strconv.AppendFloat(append(append(b, path...), '='), v.Float(), 'g', -1, 64)
 	default:
 		panic("a field of a kind that has no canonical form: " + path)
 	}
+	return b
+}
+
+func sum(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
 }

@@ -1,6 +1,7 @@
 package markdown
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 
@@ -67,11 +68,27 @@ type reader struct {
 	doc  *Document
 	src  []byte
 	base int
+	// Lines on which a fence begins. Marks too far left to close a fence of an item
+	// begin another one, which would swallow what follows.
+	opens map[int]bool
 }
 
 func (d *Document) blocks(base int) []Block {
-	r := reader{d, []byte(d.Text[base:]), base}
-	return r.children(r.parse())
+	r := reader{d, []byte(d.Text[base:]), base, map[int]bool{}}
+	root := r.parse()
+	r.findOpens(root)
+	return r.children(root)
+}
+
+func (r reader) findOpens(n ast.Node) {
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		if f, ok := c.(*ast.FencedCodeBlock); ok {
+			line, _ := r.doc.Position(r.base + max(0, f.Pos()))
+			r.opens[line] = true
+		} else if c.Type() == ast.TypeBlock {
+			r.findOpens(c)
+		}
+	}
 }
 
 // parse keeps a fault of the library from ending the process: the file may come from
@@ -167,7 +184,7 @@ func (r reader) fence(n *ast.FencedCodeBlock, b *Block) {
 			b.InfoAt += i
 		}
 	}
-	if i := strings.IndexByte(string(r.src[end:]), '\n'); i >= 0 {
+	if i := bytes.IndexByte(r.src[end:], '\n'); i >= 0 {
 		end += i + 1
 	} else {
 		end = len(r.src)
@@ -178,8 +195,8 @@ func (r reader) fence(n *ast.FencedCodeBlock, b *Block) {
 		end = s.Stop
 	}
 	// goldmark does not tell whether the closing marks are there.
-	last, _, _ := strings.Cut(string(r.src[end:]), "\n")
-	if !fenceMarks.MatchString(last) {
+	last, _, _ := bytes.Cut(r.src[end:], []byte("\n"))
+	if line, _ := r.doc.Position(r.base + end); !fenceMarks.Match(last) || r.opens[line] {
 		r.doc.Errorf(b.At, "the fence does not end: close it with the marks it began with, as far indented")
 	}
 }

@@ -203,6 +203,8 @@ func nesting(line string) int {
 // refused says what a character is that a reader could not see, or "".
 func refused(r rune, rest string) string {
 	switch {
+	case r >= ' ' && r < 0x7f:
+		return ""
 	case r == utf8.RuneError && !strings.HasPrefix(rest, "\ufffd"):
 		return "a byte that is no UTF-8"
 	case r == '\t':
