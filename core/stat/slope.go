@@ -66,7 +66,7 @@ func (d *Detector) inverse(n int) float64 {
 // 1 + 2 Σ (1 − k/n) r(k) over the lags whose r of the detrended series is
 // significant (Yue & Wang 2004), never less than 1.
 func (d *Detector) inflation(slope float64) float64 {
-	longest, largest := 0, 0.0
+	longest := 0
 	d.rest = d.rest[:0]
 	for _, p := range d.runs {
 		b := d.buckets[p.from:p.to]
@@ -76,7 +76,6 @@ func (d *Detector) inflation(slope float64) float64 {
 		}
 		for _, x := range b {
 			d.rest = append(d.rest, x.low-slope*float64(x.index)-mean)
-			largest = max(largest, math.Abs(x.low))
 		}
 		longest = max(longest, len(b))
 	}
@@ -85,8 +84,8 @@ func (d *Detector) inflation(slope float64) float64 {
 	for _, e := range d.rest {
 		total += e * e
 	}
-	if total <= n*largest*largest*1e-24 {
-		return 1 // a straight line: what is left is rounding, and that is correlated
+	if total == 0 {
+		return 1
 	}
 	sum := 0.0
 	significant := 1.96 / math.Sqrt(n)

@@ -45,6 +45,18 @@ func TestTrendOfALineIsTheLine(t *testing.T) {
 	}
 }
 
+// fallsBack grows by 1 MB/h, but its last third lies no higher than the one before.
+func fallsBack(h float64) float64 {
+	v := 100*mb + mb*h
+	switch {
+	case h >= 34:
+		v -= 15 * mb
+	case h > 17:
+		v += 15 * mb
+	}
+	return v
+}
+
 func TestTrendNamesWhatSpeaksAgainstALeak(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -56,6 +68,7 @@ func TestTrendNamesWhatSpeaksAgainstALeak(t *testing.T) {
 		{"below the effect size", func(h float64) float64 { return 100*mb + 0.5*mb*h }, "too slow"},
 		{"saturates", func(h float64) float64 { return 100*mb + 60*mb*(1-math.Exp(-h/12)) }, "flattens out"},
 		{"starts late", func(h float64) float64 { return 100*mb + 4*mb*max(0, h-22) }, "first half"},
+		{"falls back in the last third", fallsBack, "every third"},
 		{"wave of the length of the window", func(h float64) float64 { return 100*mb + 2*mb*h + 200*mb*math.Sin(h/2) }, "noise"},
 	} {
 		got := judge(every(48, test.f), nil, stat.Options{Unit: stat.Bytes})
@@ -150,6 +163,12 @@ func TestTrendCoverageAndWindow(t *testing.T) {
 	holed := append(points[:20*60:20*60], points[24*60:]...)
 	if got := judge(holed, nil, stat.Options{Unit: stat.Bytes}); !got.Flagged || got.Expected != 192 || got.Buckets != 172 || !near(got.Coverage, 176./192, 1e-9) {
 		t.Errorf("a hole of 4 h: %+v, want 172 of 192 buckets, 176 seen", got)
+	}
+	// Two samples of fifteen are no bucket, eight are.
+	thin := append(points[:20*60+2:20*60+2], points[20*60+15:]...)
+	thin = append(thin[:30*60-13+8:30*60-13+8], thin[30*60-13+15:]...)
+	if got := judge(thin, nil, stat.Options{Unit: stat.Bytes}); got.Buckets != 187 || !near(got.Coverage, 191./192, 1e-9) {
+		t.Errorf("a thin bucket: %+v, want one of 188 left out", got)
 	}
 	// The window is longer than the series: what isn't there lowers the coverage.
 	got := judge(points, nil, stat.Options{Unit: stat.Bytes, From: start - 48*hour, To: start + 48*hour})
