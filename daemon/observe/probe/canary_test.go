@@ -74,18 +74,17 @@ func (g *gateway) set(f func()) {
 	f()
 }
 
-// canary runs a canary on one gateway in a bubble.
-func canary(t *testing.T, g *gateway, test func(c *probe.StreamCanary)) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &probe.StreamCanary{
-			Limits: limits(), Client: &http.Client{Transport: g},
-			Gateways: func() []probe.Target { return []probe.Target{{Name: "web", URL: "http://web"}} },
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- c.Run(ctx) }()
-		synctest.Wait()
-		test(c)
+// watched starts a canary on one gateway, in a bubble; stop ends it.
+func watched(t *testing.T, g *gateway) (c *probe.StreamCanary, stop func()) {
+	c = &probe.StreamCanary{
+		Limits: limits(), Client: &http.Client{Transport: g},
+		Gateways: func() []probe.Target { return []probe.Target{{Name: "web", URL: "http://web"}} },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- c.Run(ctx) }()
+	synctest.Wait()
+	return c, func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run = %v, want nil", err)
@@ -93,7 +92,22 @@ func canary(t *testing.T, g *gateway, test func(c *probe.StreamCanary)) {
 		if got := c.Sample(time.Now()); len(got) != 0 {
 			t.Errorf("samples after the end = %+v, want none", got)
 		}
-	})
+	}
+}
+
+// connections returns how many streams were opened, and asked for.
+func (g *gateway) connections() (opened, asked int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.pipes), len(g.asked)
+}
+
+// end ends the newest stream.
+func (g *gateway) end() {
+	g.mu.Lock()
+	w := g.pipes[len(g.pipes)-1]
+	g.mu.Unlock()
+	_ = w.Close()
 }
 
 func alive(t *testing.T, c *probe.StreamCanary, want string) {
@@ -114,9 +128,13 @@ func alive(t *testing.T, c *probe.StreamCanary, want string) {
 
 func TestAStreamLivesWhileItBeats(t *testing.T) {
 	g := &gateway{}
-	canary(t, g, func(c *probe.StreamCanary) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := watched(t, g)
+		defer stop()
 		alive(t, c, "unknown")
+		g.mu.Lock()
 		r := g.asked[0]
+		g.mu.Unlock()
 		if r.Header.Get("Spark-Canary") != "1" || r.URL.String() != "http://web/api/marketdata/stream?symbol=BTCUSDT&timeframe=1m" {
 			t.Errorf("asked %s with %v", r.URL, r.Header)
 		}
@@ -140,16 +158,18 @@ func TestAStreamLivesWhileItBeats(t *testing.T) {
 
 func TestASilentStreamIsMadeAnew(t *testing.T) {
 	g := &gateway{}
-	canary(t, g, func(c *probe.StreamCanary) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := watched(t, g)
+		defer stop()
 		g.say(": ping\n\n")
 		time.Sleep(29 * time.Second)
-		if len(g.pipes) != 1 {
-			t.Fatalf("%d connections before the patience is over, want 1", len(g.pipes))
+		if n, _ := g.connections(); n != 1 {
+			t.Fatalf("%d connections before the patience is over, want 1", n)
 		}
 		alive(t, c, "0")
 		time.Sleep(2 * time.Second)
-		if len(g.pipes) != 2 {
-			t.Fatalf("%d connections after, want 2", len(g.pipes))
+		if n, _ := g.connections(); n != 2 {
+			t.Fatalf("%d connections after, want 2", n)
 		}
 		if got := c.Sample(time.Now())[0]; got.Err == nil || !strings.Contains(got.Err.Error(), "silent") {
 			t.Errorf("error = %v, want that it was silent", got.Err)
@@ -164,21 +184,23 @@ func TestASilentStreamIsMadeAnew(t *testing.T) {
 
 func TestAStreamThatEndsIsMadeAnewSoon(t *testing.T) {
 	g := &gateway{}
-	canary(t, g, func(c *probe.StreamCanary) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := watched(t, g)
+		defer stop()
 		g.say(": ping\n\n")
-		_ = g.pipes[0].Close()
+		g.end()
 		time.Sleep(time.Second)
-		if len(g.pipes) != 2 {
-			t.Fatalf("%d connections a second after the end, want 2", len(g.pipes))
+		if n, _ := g.connections(); n != 2 {
+			t.Fatalf("%d connections a second after the end, want 2", n)
 		}
 		alive(t, c, "1") // a pause that short is no outage
 
 		g.set(func() { g.fail = errors.New("refused \x1b[31m" + secret) })
-		_ = g.pipes[1].Close()
+		g.end()
 		time.Sleep(time.Minute)
 		alive(t, c, "0")
 		failed(t, c.Sample(time.Now())[0], "refused ***")
-		if n := len(g.asked); n < 8 || n > 14 {
+		if _, n := g.connections(); n < 8 || n > 14 {
 			t.Errorf("asked %d times in a minute of failure, want about 10", n)
 		}
 		g.set(func() { g.fail, g.not = nil, true })
@@ -193,7 +215,9 @@ func TestAStreamThatEndsIsMadeAnewSoon(t *testing.T) {
 
 func TestAGatewayThatNeverBeatsIsDead(t *testing.T) {
 	g := &gateway{fail: errors.New("refused")}
-	canary(t, g, func(c *probe.StreamCanary) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := watched(t, g)
+		defer stop()
 		time.Sleep(20 * time.Second)
 		alive(t, c, "unknown")
 		time.Sleep(time.Second)
@@ -228,8 +252,8 @@ func TestGatewaysComeAndGo(t *testing.T) {
 		list = []probe.Target{{Name: "b", URL: "http://moved"}}
 		mu.Unlock()
 		time.Sleep(2 * time.Second)
-		if got := names(); !slices.Equal(got, []string{"b"}) || len(g.asked) != 3 {
-			t.Errorf("gateways = %v after %d connections, want b after 3", got, len(g.asked))
+		if _, n := g.connections(); !slices.Equal(names(), []string{"b"}) || n != 3 {
+			t.Errorf("gateways = %v after %d connections, want b after 3", names(), n)
 		}
 		cancel()
 		<-done

@@ -43,7 +43,6 @@ func TestParseContainers(t *testing.T) {
 // engine answers as a container engine, on a unix socket.
 type engine struct {
 	answers map[string]string // by path without the version
-	asked   []string
 	hang    string
 }
 

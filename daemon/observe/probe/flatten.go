@@ -20,12 +20,12 @@ const (
 	maxName     = 64  // bytes, of one step of a path
 )
 
-// flattenInto adds the values of a JSON document under prefix, and reports whether
+// flattenInto adds the values of a JSON document under body, and reports whether
 // it is one. Numbers stay, truth is 1 or 0, texts stay, null is not there. An array
 // has its length at .len and its elements at .0, .1, …; the fields below elements
 // are limited to the first 50, because a list of candles is not what is asked for.
 // Characters of names that a condition cannot name become _.
-func flattenInto(f fields, prefix string, doc []byte) bool {
+func flattenInto(f fields, doc []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
 	var v any
@@ -36,7 +36,7 @@ func flattenInto(f fields, prefix string, doc []byte) bool {
 		return false
 	}
 	fl := flattening{into: f, room: maxFields, elements: maxElements}
-	fl.add(prefix, v, 0, false)
+	fl.add("body", v, 0, false)
 	return true
 }
 

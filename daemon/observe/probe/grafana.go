@@ -44,7 +44,7 @@ const (
 	maxPanels     = 200
 )
 
-// Look, within 20 s unless the limits say otherwise, asks for the health, the dashboards, the panels' data of the last hour and
+// Look asks, within 20 s unless the limits say otherwise, for the health, the dashboards, the panels' data of the last hour and
 // the alerts. Fields: health (1 when the database is ok), version, dashboards (found),
 // panels (with queries), panels_with_data (at least one query of the panel gave a
 // value), empty (titles of panels without), firing (alerts; absent when the server

@@ -184,7 +184,7 @@ func numberOrText(s string) Value {
 func bodyFields(f fields, kind string, body []byte, whole bool) {
 	switch {
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
-		f["json"] = Truth(whole && flattenInto(f, "body", body))
+		f["json"] = Truth(whole && flattenInto(f, body))
 	case kind == "text/html":
 		if t, ok := title(string(body)); ok {
 			f["title"] = Text(t)
