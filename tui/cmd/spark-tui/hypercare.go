@@ -35,7 +35,7 @@ func (p *program) hypercareCommand() *cobra.Command {
 every call becomes a record of the observer's journal. See also check, report, sign.`,
 		Example: `  spark-tui hypercare start --version v1.4.0
   spark-tui hypercare tick ops.briefed --note "stand-up of 09:00, Ada and Grace"
-  spark-tui hypercare waive redis.aof --reason "no AOF here, see OPS-12" --role operations-lead --expires 2d
+  spark-tui hypercare waive redis.aof --reason "persistence is the provider's" --role operations-lead --expires 2d
   spark-tui hypercare issue "chart of ETHUSDT is empty on a phone" --minor`,
 	}, p.startCommand(),
 		p.checkVerbCommand(checkVerb{
@@ -49,7 +49,7 @@ every call becomes a record of the observer's journal. See also check, report, s
 		}),
 		p.checkVerbCommand(checkVerb{
 			verb: wire.VerbWaive, short: "Excuse checks until a time", reason: "why", expires: true,
-			example: `  spark-tui hypercare waive redis.aof --reason "no AOF here, see OPS-12" --role operations-lead --expires 2d`,
+			example: `  spark-tui hypercare waive redis.aof --reason "persistence is the provider's" --role operations-lead --expires 2d`,
 		}),
 		p.checkVerbCommand(checkVerb{
 			verb: wire.VerbNote, short: "Write a note under checks", note: "the text", must: true,
@@ -306,7 +306,7 @@ func (p *program) decideCommand() *cobra.Command {
 		Long: `Write down a tuning decision, with a time to look at its effect. It changes no
 setting: it says that somebody does.` + changeCodes,
 		Example: `  spark-tui hypercare decide ALERT_COOLDOWN_SEC --from 300 --to 120 --why "62 % of matches suppressed" --review 6h
-  spark-tui hypercare decide NOTIFY_RATE_LIMIT --from 20 --to 20 --why "stays: the queue is empty by night" --id d3`,
+  spark-tui hypercare decide NOTIFY_RATE_LIMIT --from 20 --to 20 --why "stays: the queue is empty by night" --id d-3`,
 		Args: p.oneArgument("parameter"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.Parameter = args[0]

@@ -21,14 +21,14 @@ func (p *program) incidentsCommand() *cobra.Command {
 critical, 3 emergency. An open incident of level 2 or 3 stands against the exit.`,
 		Example: `  spark-tui incidents list
   spark-tui incidents open --level 2 --title "Telegram answers 401" --check notify.success
-  spark-tui incidents own i2 --owner ada
-  spark-tui incidents link i2 slo.notify
-  spark-tui incidents close i2 --result "token renewed, dead letters replayed"`,
+  spark-tui incidents own i-2 --owner ada
+  spark-tui incidents link i-2 slo.notify
+  spark-tui incidents close i-2 --result "token renewed, dead letters replayed"`,
 	}, p.incidentsListCommand(), p.incidentsOpenCommand(),
-		p.incidentCommand(wire.VerbOwn, "own INCIDENT", "Take an incident", `  spark-tui incidents own i2
-  spark-tui incidents own i2 --owner ada`),
-		p.incidentCommand(wire.VerbLink, "link INCIDENT CHECK", "Say that a check failed because of an incident", `  spark-tui incidents link i2 slo.notify`),
-		p.incidentCommand(wire.VerbClose, "close INCIDENT", "Close an incident with its result", `  spark-tui incidents close i2 --result "token renewed, dead letters replayed"`))
+		p.incidentCommand(wire.VerbOwn, "own INCIDENT", "Take an incident", `  spark-tui incidents own i-2
+  spark-tui incidents own i-2 --owner ada`),
+		p.incidentCommand(wire.VerbLink, "link INCIDENT CHECK", "Say that a check failed because of an incident", `  spark-tui incidents link i-2 slo.notify`),
+		p.incidentCommand(wire.VerbClose, "close INCIDENT", "Close an incident with its result", `  spark-tui incidents close i-2 --result "token renewed, dead letters replayed"`))
 }
 
 func (p *program) incidentsListCommand() *cobra.Command {

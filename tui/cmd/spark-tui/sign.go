@@ -17,7 +17,8 @@ import (
 	"github.com/spark-ta/spark/core/wire"
 )
 
-// Roles that sign the end of hypercare, and what they decide.
+// Roles that sign the shipped plan, and what they decide. A plan may name others: the
+// observer knows.
 const (
 	roleOperations  = "operations-lead"
 	roleDevelopment = "development-lead"
@@ -28,32 +29,34 @@ const (
 
 // signing are the flags of "sign".
 type signing struct {
-	role     string
-	decision string
-	comment  string
-	key      string
-	yes      bool
-	json     bool
+	checkpoint string
+	role       string
+	decision   string
+	comment    string
+	key        string
+	yes        bool
+	json       bool
 }
 
 // signed is what "sign --json" prints.
 type signed struct {
-	OK        bool     `json:"ok"`
-	Run       string   `json:"run"`
-	Role      string   `json:"role"`
-	Decision  string   `json:"decision"`
-	Name      string   `json:"name"` // of the key
-	Statement string   `json:"statement"`
-	Signature string   `json:"signature"`
-	State     string   `json:"state"` // of the run afterwards
-	Missing   []string `json:"missing"`
+	OK         bool     `json:"ok"`
+	Run        string   `json:"run"`
+	Checkpoint string   `json:"checkpoint,omitempty"`
+	Role       string   `json:"role"`
+	Decision   string   `json:"decision"`
+	Name       string   `json:"name,omitempty"` // of the key
+	Statement  string   `json:"statement,omitempty"`
+	Signature  string   `json:"signature,omitempty"`
+	State      string   `json:"state"`   // afterwards, of the run or the checkpoint
+	Missing    []string `json:"missing"` // afterwards: conditions of the exit, or roles of the checkpoint
 }
 
 func (p *program) signCommand() *cobra.Command {
 	var s signing
 	cmd := &cobra.Command{
 		Use:   "sign",
-		Short: "Sign the end of hypercare",
+		Short: "Sign the end of hypercare, or a checkpoint",
 		Long: `Sign the end of hypercare with your key. Two people with two keys are needed: the
 Operations Lead and the Development Lead, over the same statement.
 
@@ -61,17 +64,21 @@ It shows the statement and the conditions of the exit, makes sure that the state
 is one, of the run and the record that the observer shows, asks, and signs here: only
 the signature is sent. "close" is not signed while a condition is not met. A "no-go"
 is signed over the same statement with no-go for its decision, so that it can never be
-taken for a consent.
+taken for a consent; one who has signed "close" may say it later.
+
+With --checkpoint it is the word of a role under a checkpoint, without a key.
 
 Exit codes: 0 signed, 1 not signed, 2 misused, 3 the observer cannot be reached.`,
 		Example: `  spark-tui sign --role operations-lead --decision close
   spark-tui sign --role development-lead --decision no-go --comment "memory still grows"
-  spark-tui sign --role operations-lead --decision close --yes    without a terminal`,
+  spark-tui sign --role operations-lead --decision close --yes    without a terminal
+  spark-tui sign --checkpoint T+12h --role operations-lead --decision close`,
 		Args: p.noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.sign(cmd.Context(), s) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.role, "role", "", roleOperations+" or "+roleDevelopment)
+	f.StringVar(&s.checkpoint, "checkpoint", "", "give the role's word under this checkpoint instead, such as T+12h")
+	f.StringVar(&s.role, "role", "", roleOperations+", "+roleDevelopment+" or another that the plan names")
 	f.StringVar(&s.decision, "decision", "", decideClose+" or "+decideNoGo)
 	f.StringVar(&s.comment, "comment", "", "a remark beside the signature")
 	f.StringVar(&s.key, "key", "", keyHelp)
@@ -83,12 +90,21 @@ Exit codes: 0 signed, 1 not signed, 2 misused, 3 the observer cannot be reached.
 
 func (p *program) sign(ctx context.Context, s signing) error {
 	switch {
-	case s.role != roleOperations && s.role != roleDevelopment:
-		return misuse("--role %q: %s or %s", s.role, roleOperations, roleDevelopment)
+	case strings.TrimSpace(s.role) == "":
+		return misuse("--role is missing: %s, %s or another that the plan names", roleOperations, roleDevelopment)
 	case s.decision != decideClose && s.decision != decideNoGo:
 		return misuse("--decision %q: %s or %s", s.decision, decideClose, decideNoGo)
+	case s.checkpoint != "" && s.key != "":
+		return misuse("--key and --checkpoint contradict each other: a checkpoint is signed with no key")
 	case !s.yes && !term.IsTerminal(p.stdin.Fd()):
 		return misuse("standard input is no terminal: --yes signs without asking")
+	}
+	o, err := p.observer()
+	if err != nil {
+		return err
+	}
+	if s.checkpoint != "" {
+		return p.signCheckpoint(ctx, o, s)
 	}
 	_, signer, verifier, err := p.readKey(s.key)
 	if err != nil {
@@ -98,47 +114,114 @@ func (p *program) sign(ctx context.Context, s signing) error {
 	if err != nil {
 		return err
 	}
-	o, err := p.observer()
-	if err != nil {
-		return err
-	}
 	text, run, err := p.statement(ctx, o, s, signer)
 	if err != nil {
 		return err
 	}
-	if !s.yes {
-		yes, err := ask(ctx, p.stdin, p.stderr, fmt.Sprintf("Sign %q as %s, %s, for run %s?", s.decision, name, s.role, run))
-		if err != nil {
-			return err
-		}
-		if !yes {
-			return errors.New("not signed")
-		}
+	if err := p.consent(ctx, s, fmt.Sprintf("Sign %q as %s, %s, for run %s?", s.decision, name, s.role, run)); err != nil {
+		return err
 	}
 	note, err := chain.Sign(text, signer)
 	if err != nil {
 		return err
 	}
-	act := wire.SignAct{Role: s.role, Decision: s.decision, Comment: s.comment, Signature: string(note)}
+	out := signed{OK: true, Run: run, Role: s.role, Decision: s.decision, Name: name, Statement: text, Signature: string(note), Missing: []string{}}
 	var a wire.HypercareAnswer
-	if err := o.post(ctx, wire.PathSignOff, act, &a); err != nil {
+	if err := o.post(ctx, wire.PathSignOff, out.act(s.comment), &a); err != nil {
 		return err
 	}
-	out := signed{OK: true, Run: run, Role: s.role, Decision: s.decision, Name: name, Statement: text, Signature: string(note), Missing: []string{}}
 	if a.Run != nil {
-		out.State, out.Missing = a.Run.State, missing(a.Run)
+		out.State = a.Run.State
+		for _, e := range a.Run.Exit {
+			if !e.Met {
+				out.Missing = append(out.Missing, e.Title+": "+e.Text)
+			}
+		}
 	}
+	return p.printSigned(out, s)
+}
+
+func (s *signed) act(comment string) wire.SignAct {
+	return wire.SignAct{Checkpoint: s.Checkpoint, Role: s.Role, Decision: s.Decision, Comment: comment, Signature: s.Signature}
+}
+
+// consent asks unless --yes did.
+func (p *program) consent(ctx context.Context, s signing, question string) error {
+	if s.yes {
+		return nil
+	}
+	switch yes, err := ask(ctx, p.stdin, p.stderr, question); {
+	case err != nil:
+		return err
+	case !yes:
+		return errors.New("not signed")
+	}
+	return nil
+}
+
+func (p *program) printSigned(out signed, s signing) error {
 	if s.json {
 		return p.printJSON(out)
 	}
-	fmt.Fprintf(p.stdout, "signed: %s, %s, by %s\n", s.decision, s.role, name)
-	if a.Run != nil {
-		fmt.Fprintf(p.stdout, "run %s is %s\n", safetext.Clean(a.Run.ID), safetext.Clean(a.Run.State))
-		for _, role := range out.Missing {
-			fmt.Fprintf(p.stdout, "missing: the signature of the %s\n", role)
-		}
+	what, by := "run "+out.Run, out.Role
+	if out.Checkpoint != "" {
+		what = out.Checkpoint
+	}
+	if out.Name != "" {
+		by += ", by " + out.Name
+	}
+	fmt.Fprintf(p.stdout, "signed: %s, %s\n", out.Decision, safetext.Clean(by))
+	if out.State != "" {
+		fmt.Fprintf(p.stdout, "%s is %s\n", safetext.Clean(what), safetext.Clean(out.State))
+	}
+	for _, m := range out.Missing {
+		fmt.Fprintf(p.stdout, "missing: %s\n", safetext.Clean(m))
 	}
 	return nil
+}
+
+// signCheckpoint gives the word of a role under a checkpoint.
+func (p *program) signCheckpoint(ctx context.Context, o *observer, s signing) error {
+	var h wire.Hypercare
+	if err := o.get(ctx, wire.PathHypercare, &h); err != nil {
+		return err
+	}
+	if h.Run == nil {
+		return errors.New("there is no hypercare run")
+	}
+	point := findCheckpoint(h.Run, s.checkpoint)
+	if point == nil {
+		return misuse("--checkpoint %s: the plan has no such checkpoint", s.checkpoint)
+	}
+	fmt.Fprintf(p.stderr, "%s  %s  %s: %s\n", safetext.Clean(point.ID), safetext.Clean(point.Title), verdictWord(point.Verdict), tally(point.Counts))
+	if err := p.consent(ctx, s, fmt.Sprintf("Sign %q for %s as %s?", s.decision, point.ID, s.role)); err != nil {
+		return err
+	}
+	out := signed{OK: true, Run: h.Run.ID, Checkpoint: point.ID, Role: s.role, Decision: s.decision, Missing: []string{}}
+	var a wire.HypercareAnswer
+	if err := o.post(ctx, wire.PathSignOff, out.act(s.comment), &a); err != nil {
+		return err
+	}
+	if point = findCheckpoint(a.Run, s.checkpoint); point != nil {
+		out.State = point.State
+		for _, role := range point.SignOff {
+			if !slices.Contains(point.Signed, role) {
+				out.Missing = append(out.Missing, "the word of the "+role)
+			}
+		}
+	}
+	return p.printSigned(out, s)
+}
+
+func findCheckpoint(run *wire.HypercareRun, id string) *wire.Checkpoint {
+	if run == nil {
+		return nil
+	}
+	i := slices.IndexFunc(run.Checkpoints, func(c wire.Checkpoint) bool { return c.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &run.Checkpoints[i]
 }
 
 // statement gets the closing statement, shows it, and returns the text to sign and
@@ -160,15 +243,17 @@ func (p *program) statement(ctx context.Context, o *observer, s signing, signer 
 		return "", "", fmt.Errorf("not signed: %w", err)
 	}
 	p.show(&c, st)
+	if s.decision == decideNoGo {
+		// Under the statement itself it could be handed in again as a consent, by
+		// whoever reads the journal.
+		st.Decision = decideNoGo
+		text, err = st.Format()
+		return text, st.Run, err
+	}
 	if c.Note != "" {
 		if err := signedBefore(&c, signer); err != nil {
 			return "", "", err
 		}
-	}
-	if s.decision == decideNoGo {
-		st.Decision = decideNoGo
-		text, err = st.Format()
-		return text, st.Run, err
 	}
 	if !c.Ready {
 		return "", "", errors.New("not signed: conditions of the exit are not met")
@@ -231,20 +316,6 @@ func signedBefore(c *wire.Closing, signer string) error {
 		return fmt.Errorf("not signed: the signatures so far: %w", err)
 	}
 	return nil
-}
-
-// missing returns the roles that have not signed the exit with "close", or whose
-// signature is stale.
-func missing(run *wire.HypercareRun) []string {
-	out := []string{}
-	for _, role := range []string{roleOperations, roleDevelopment} {
-		if !slices.ContainsFunc(run.SignOffs, func(s wire.SignOff) bool {
-			return s.Checkpoint == "" && s.Role == role && s.Decision == decideClose && !s.Stale
-		}) {
-			out = append(out, role)
-		}
-	}
-	return out
 }
 
 // ask puts a question whose answer is no unless somebody writes yes.

@@ -2,10 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -101,6 +101,13 @@ func (c *closer) signOff(t *testing.T, w http.ResponseWriter, body []byte) {
 		c.closing.Note = act.Signature
 	}
 	c.run.SignOffs = append(c.run.SignOffs, wire.SignOff{Role: act.Role, Who: who[0], Decision: act.Decision, Signature: act.Signature})
+	closed := 0
+	for _, s := range c.run.SignOffs {
+		if s.Decision == decideClose {
+			closed++
+		}
+	}
+	c.run.Exit = []wire.Criterion{{Title: "signatures", Met: closed == 2, Text: fmt.Sprintf("%d of 2", closed)}}
 	answer(w, wire.HypercareAnswer{OK: true, Run: c.run})
 }
 
@@ -119,7 +126,7 @@ func TestTwoPeopleSignAndAnybodyVerifies(t *testing.T) {
 	ada, grace := newLead(t, "ada"), newLead(t, "grace")
 	c := newCloser(t, ada, grace)
 	code, out, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", "close", "--comment", "well done", "--yes", "--url", c.URL)
-	if code != exitOK || !strings.Contains(out, "signed: close, operations-lead, by ada") || !strings.Contains(out, "missing: the signature of the development-lead") {
+	if code != exitOK || !strings.Contains(out, "signed: close, operations-lead, by ada") || !strings.Contains(out, "missing: signatures: 1 of 2\n") {
 		t.Fatalf("sign = %d, %q, %q", code, out, errs)
 	}
 	for _, want := range []string{"run: run-1", "decision: pass", "met      Checkpoints: 7 of 7 closed"} {
@@ -176,14 +183,14 @@ func TestANoGoIsNoConsent(t *testing.T) {
 	if code, _, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", "close", "--yes", "--url", c.URL); code != exitFailed || !strings.Contains(errs, "NOT MET  Incidents: i2 is open") || !strings.Contains(errs, "not met") || len(c.changes()) != 0 {
 		t.Errorf("close of what is not ready = %d, %q", code, errs)
 	}
-	if code, out, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", "no-go", "--yes", "--url", c.URL); code != exitOK || !strings.Contains(out, "signed: no-go") || !strings.Contains(out, "missing: the signature of the operations-lead") {
+	if code, out, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", "no-go", "--yes", "--url", c.URL); code != exitOK || !strings.Contains(out, "signed: no-go") || !strings.Contains(out, "missing: signatures: 0 of 2\n") {
 		t.Errorf("no-go = %d, %q, %q", code, out, errs)
 	}
 	c.closing.Ready, c.closing.Note = true, ""
 	if code, _, errs := command(t, grace.env, "sign", "--role", roleDevelopment, "--decision", "close", "--yes", "--url", c.URL); code != exitOK {
 		t.Errorf("close beside a no-go = %d, %q", code, errs)
 	}
-	if code, out, errs := command(t, nil, "verify", c.file(t), "--key", ada.verifier, "--key", grace.verifier); code != exitFailed || !strings.Contains(errs, "ada and grace have signed different statements") {
+	if code, out, errs := command(t, nil, "verify", c.file(t), "--key", ada.verifier, "--key", grace.verifier); code != exitFailed || !strings.Contains(errs, "ada and grace have signed different statements or decisions") {
 		t.Errorf("verify of a no-go beside a close = %d, %q, %q", code, out, errs)
 	}
 	// A journal that calls the no-go a consent does not get through.
@@ -195,6 +202,46 @@ func TestANoGoIsNoConsent(t *testing.T) {
 	sold.append(t, "signoff", wire.SignAct{Role: roleOperations, Decision: decideClose, Signature: c.run.SignOffs[0].Signature})
 	if code, _, errs := command(t, nil, "verify", sold.file(t)); code != exitFailed || !strings.Contains(errs, "record 4: signature: ") {
 		t.Errorf("verify of a forged consent = %d, %q", code, errs)
+	}
+}
+
+// TestWhoHasSignedMaySayNoLater: the one way back, with the same key.
+func TestWhoHasSignedMaySayNoLater(t *testing.T) {
+	ada := newLead(t, "ada")
+	c := newCloser(t, ada, ada)
+	for _, decision := range []string{decideClose, decideNoGo} {
+		if code, _, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", decision, "--yes", "--url", c.URL); code != exitOK {
+			t.Errorf("%s = %d, %q", decision, code, errs)
+		}
+	}
+	if code, out, errs := command(t, nil, "verify", c.file(t), "--key", ada.verifier); code != exitOK || !strings.Contains(out, "record 5: no-go as operations-lead") {
+		t.Errorf("verify = %d, %q, %q", code, out, errs)
+	}
+}
+
+func TestACheckpointIsSignedWithoutAKey(t *testing.T) {
+	o := newObserver(t)
+	o.run.Checkpoints[1].SignOff, o.run.Checkpoints[1].Signed = []string{roleOperations, roleDevelopment}, []string{roleOperations}
+	o.serve("POST "+wire.PathSignOff, nil)
+	args := []string{"sign", "--checkpoint", "T+15m", "--role", roleOperations, "--decision", "close", "--comment", "quiet", "--url", o.URL}
+	if code, _, errs := command(t, nil, args...); code != exitMisused || !strings.Contains(errs, "--yes") || len(o.changes()) != 0 {
+		t.Errorf("sign without a terminal = %d, %q", code, errs)
+	}
+	code, out, errs := command(t, nil, append(args, "--yes")...)
+	if code != exitOK || out != "signed: close, operations-lead\nT+15m is open\nmissing: the word of the development-lead\n" || !strings.Contains(errs, "Title of T+15m") {
+		t.Errorf("sign --checkpoint = %d, %q, %q", code, out, errs)
+	}
+	if got := o.changes()[0].body; got != `{"role":"operations-lead","decision":"close","comment":"quiet","checkpoint":"T+15m"}` {
+		t.Errorf("sign --checkpoint sends %s", got)
+	}
+	code, out, _ = command(t, nil, append(args, "--yes", "--json")...)
+	var s signed
+	if err := json.Unmarshal([]byte(out), &s); err != nil || code != exitOK || s.Checkpoint != "T+15m" || len(s.Missing) != 1 || s.Signature != "" {
+		t.Errorf("sign --checkpoint --json = %d, %+v, %v", code, s, err)
+	}
+	args[2] = "T+9d"
+	if code, _, errs := command(t, nil, append(args, "--yes")...); code != exitMisused || !strings.Contains(errs, "T+9d") {
+		t.Errorf("sign of an unknown checkpoint = %d, %q", code, errs)
 	}
 }
 
@@ -244,170 +291,5 @@ func TestAnAnswerIsNoUnlessItIsYes(t *testing.T) {
 		if got, err := ask(t.Context(), strings.NewReader(in), &out, "Sign?"); err != nil || got != want || out.String() != "Sign? [y/N] " {
 			t.Errorf("answer %q = %v, %v, asked %q", in, got, err, out.String())
 		}
-	}
-}
-
-func TestAKeyIsOnePersonsAlone(t *testing.T) {
-	ada := newLead(t, "ada")
-	before, err := os.ReadFile(ada.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(ada.file)
-	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-		t.Errorf("mode of the key: %v, %v", info.Mode(), err)
-	}
-	if code, out, errs := command(t, ada.env, "keys", "generate", "--name", "eve"); code != exitFailed || out != "" || !strings.Contains(errs, "is kept") {
-		t.Errorf("keys generate again = %d, %q, %q", code, out, errs)
-	}
-	if after, err := os.ReadFile(ada.file); err != nil || string(after) != string(before) {
-		t.Errorf("the key changed: %v", err)
-	}
-	if code, out, errs := command(t, []string{"HOME=" + filepath.Dir(ada.file)}, "keys", "show", "--key", ada.file); code != exitOK || out != ada.verifier+"\n" || errs != "" {
-		t.Errorf("keys show = %d, %q, %q, want %q", code, out, errs, ada.verifier)
-	}
-	code, out, _ := command(t, ada.env, "keys", "show", "--json")
-	var k keyInfo
-	if err := json.Unmarshal([]byte(out), &k); err != nil || code != exitOK || k != (keyInfo{"ada", ada.verifier, ada.file}) {
-		t.Errorf("keys show --json = %d, %+v, %v", code, k, err)
-	}
-	home := t.TempDir()
-	if code, _, errs := command(t, []string{"HOME=" + home, "USER=grace"}, "keys", "generate", "--json"); code != exitOK || errs != "" {
-		t.Errorf("keys generate in a home = %d, %q", code, errs)
-	}
-	if _, err := os.Stat(filepath.Join(home, ".config", "spark", "key")); err != nil {
-		t.Error(err)
-	}
-	for name, spoil := range map[string]func(string) error{
-		"mode 0640":                 func(f string) error { return os.Chmod(f, 0o640) },
-		"no key at":                 os.Remove,
-		"is no file":                func(f string) error { _ = os.Remove(f); return os.Mkdir(f, 0o700) },
-		"private key: malformed":    func(f string) error { return os.WriteFile(f, []byte("hello"), 0o600) },
-		"private key: malformed ":   func(f string) error { return os.WriteFile(f, []byte(strings.ToLower(string(before))), 0o600) },
-		"private key: malformed  ":  func(f string) error { return os.WriteFile(f, []byte(ada.verifier), 0o600) },
-		"private key: malformed   ": func(f string) error { return os.WriteFile(f, nil, 0o600) },
-	} {
-		if runtime.GOOS == "windows" && strings.HasPrefix(name, "mode") {
-			continue
-		}
-		l := newLead(t, "ada")
-		if err := spoil(l.file); err != nil {
-			t.Fatal(err)
-		}
-		for _, args := range [][]string{{"keys", "show"}, {"sign", "--role", roleOperations, "--decision", "close", "--yes", "--url", nowhere(t)}} {
-			if code, out, errs := command(t, l.env, args...); code != exitFailed || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, strings.TrimSpace(name)) {
-				t.Errorf("%s: %q = %d, %q, %q", name, args, code, out, errs)
-			}
-		}
-	}
-}
-
-func TestKeysAreListed(t *testing.T) {
-	o := newObserver(t)
-	o.serve("GET "+wire.PathKeys, wire.Keys{OK: true, Keys: []wire.OperatorKey{{Name: "ada\x1b[2J", Key: "ada+1+x", Roles: []string{roleOperations}}}})
-	if code, out, errs := command(t, nil, "keys", "list", "--url", o.URL); code != exitOK || errs != "" || !strings.Contains(out, "ada   operations-lead  ada+1+x") || strings.Contains(out, "\x1b") {
-		t.Errorf("keys list = %d, %q, %q", code, out, errs)
-	}
-	code, out, _ := command(t, nil, "keys", "list", "--json", "--url", o.URL)
-	var keys []wire.OperatorKey
-	if err := json.Unmarshal([]byte(out), &keys); err != nil || code != exitOK || len(keys) != 1 {
-		t.Errorf("keys list --json = %d, %q, %v", code, out, err)
-	}
-	o.serve("GET "+wire.PathKeys, wire.Keys{OK: true})
-	if code, out, _ := command(t, nil, "keys", "list", "--json", "--url", o.URL); code != exitOK || out != "[]\n" {
-		t.Errorf("keys list --json of none = %d, %q", code, out)
-	}
-	if code, out, _ := command(t, nil, "keys", "list", "--url", o.URL); code != exitOK || out != "no key is enrolled\n" {
-		t.Errorf("keys list of none = %d, %q", code, out)
-	}
-	if code, _, _ := command(t, nil, "keys", "list", "--url", nowhere(t)); code != exitUnreachable {
-		t.Errorf("keys list of nothing = %d", code)
-	}
-}
-
-// TestVerifyNamesTheFirstBadRecord: whatever was done to the file.
-func TestVerifyNamesTheFirstBadRecord(t *testing.T) {
-	ada, grace := newLead(t, "ada"), newLead(t, "grace")
-	c := newCloser(t, ada, grace)
-	if code, _, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", "close", "--yes", "--url", c.URL); code != exitOK {
-		t.Fatal(errs)
-	}
-	sound := string(c.journal)
-	lines := strings.SplitAfter(sound, "\n") // four, and an empty one
-	signature := c.run.SignOffs[0].Signature
-	// A sound chain with this one as its fourth record.
-	record4 := func(body any) string {
-		w := closer{}
-		for range 3 {
-			w.append(t, "verdict", 0)
-		}
-		w.append(t, "signoff", body)
-		return string(w.journal)
-	}
-	tests := []struct {
-		name string
-		text string
-		args []string
-		code int
-		want string
-	}{
-		{"sound", sound, nil, exitOK, "4 sound records"},
-		{"empty", "", nil, exitOK, "0 sound records, head none"},
-		{"sound, head known", sound, []string{"--head", c.closing.Head}, exitOK, "sound"},
-		{"sound, signer known", sound, []string{"--key", ada.verifier}, exitOK, "signed by ada"},
-		{"sound, signer not given", sound, nil, exitOK, "signed by somebody whose key was not given"},
-		{"signed by another", sound, []string{"--key", grace.verifier}, exitFailed, "no signature of grace"},
-		{"changed", strings.Replace(sound, "a fact", "a fiction", 1), nil, exitFailed, "record 1 (line 1"},
-		{"taken out", lines[0] + lines[2] + lines[3], nil, exitFailed, "record 2 (line 2"},
-		{"moved", lines[0] + lines[2] + lines[1] + lines[3], nil, exitFailed, "record 2"},
-		{"torn", sound[:len(sound)-9], nil, exitFailed, "record 4"},
-		{"end cut off", lines[0] + lines[1], []string{"--head", c.closing.Head, "--seq", "3"}, exitFailed, "no sound record 3 with the hash"},
-		{"end cut off, number unknown", lines[0] + lines[1], []string{"--head", c.closing.Head}, exitFailed, "no sound record with the hash"},
-		{"head of another record", sound, []string{"--head", c.closing.Head, "--seq", "2"}, exitFailed, "no sound record 2"},
-		{"a signature from another journal", record4(wire.SignAct{Role: roleOperations, Decision: "close", Signature: signature}), nil, exitFailed, "a head that this journal never had"},
-		{"a signature under no statement", record4(wire.SignAct{Role: roleOperations, Decision: "close", Signature: "hello"}), nil, exitFailed, "no closing statement"},
-		{"a word under a checkpoint", record4(wire.SignAct{Checkpoint: "T+1h", Role: roleOperations, Decision: "close", Signature: "hello"}), nil, exitOK, "sound"},
-	}
-	for _, tt := range tests {
-		name := filepath.Join(t.TempDir(), "journal")
-		if err := os.WriteFile(name, []byte(tt.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args := append([]string{"verify", name}, tt.args...)
-		code, out, errs := command(t, nil, args...)
-		if code != tt.code || !strings.Contains(out+errs, tt.want) || (errs == "") != (code == exitOK) {
-			t.Errorf("%s: verify = %d, %q, %q, want %d with %q", tt.name, code, out, errs, tt.code, tt.want)
-		}
-		code, out, errs = command(t, nil, append(args, "--json")...)
-		var v verified
-		if err := json.Unmarshal([]byte(out), &v); err != nil || code != tt.code || v.OK != (code == exitOK) || v.OK != (len(v.Problems) == 0) || errs != "" || v.Torn != (tt.name == "torn") {
-			t.Errorf("%s: verify --json = %d, %+v, %q, %v", tt.name, code, v, errs, err)
-		}
-	}
-	if code, out, errs := command(t, nil, "verify", filepath.Join(t.TempDir(), "none")); code != exitFailed || out != "" || strings.Count(errs, "\n") != 1 {
-		t.Errorf("verify of no file = %d, %q, %q", code, out, errs)
-	}
-	if code, out, _ := command(t, nil, "verify", "-"); code != exitOK || !strings.Contains(out, "0 sound records") {
-		t.Errorf("verify of an empty standard input = %d, %q", code, out)
-	}
-}
-
-// TestAFalseSignatureIsFound: a bit of it that changed, in a chain that is sound.
-func TestAFalseSignatureIsFound(t *testing.T) {
-	ada := newLead(t, "ada")
-	c := newCloser(t, ada, ada)
-	if code, _, errs := command(t, ada.env, "sign", "--role", roleOperations, "--decision", "close", "--yes", "--url", c.URL); code != exitOK {
-		t.Fatal(errs)
-	}
-	act := wire.SignAct{Role: roleOperations, Decision: "close", Signature: c.run.SignOffs[0].Signature}
-	end := len(act.Signature) - 20
-	other := byte('A')
-	if act.Signature[end] == other {
-		other = 'B'
-	}
-	act.Signature = act.Signature[:end] + string(other) + act.Signature[end+1:]
-	c.append(t, "signoff", act)
-	if code, out, errs := command(t, nil, "verify", c.file(t), "--key", ada.verifier); code != exitFailed || !strings.Contains(errs, "record 5: signature:") || !strings.Contains(out, "record 5: close as operations-lead, run run-1 up to record 3, signed by NOBODY") {
-		t.Errorf("verify = %d, %q, %q", code, out, errs)
 	}
 }

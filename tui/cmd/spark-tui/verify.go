@@ -189,7 +189,7 @@ func closingSignature(rec *chain.Record, keys, hashes []string) (signature, bool
 	switch {
 	case st.Head.Seq >= rec.Seq || hashes[st.Head.Seq-1] != st.Head.Hash:
 		s.Error = fmt.Sprintf("its statement is of a head that this journal never had (record %d)", st.Head.Seq)
-	case (st.Decision == decideNoGo) != (body.Decision == decideNoGo):
+	case st.Decision == decideNoGo && body.Decision != decideNoGo:
 		s.Error = fmt.Sprintf("the journal says %q, the statement %q", body.Decision, st.Decision)
 	}
 	if len(keys) == 0 || s.Error != "" {
@@ -209,10 +209,10 @@ func closingSignature(rec *chain.Record, keys, hashes []string) (signature, bool
 }
 
 // unanimous says which of the keys has not signed, or whose last signature is not
-// under the same statement as that of the first.
+// under the same statement as that of the first, or for another decision.
 func unanimous(signatures []signature, keys []string) []string {
 	var out []string
-	statement, first := "", ""
+	statement, decision, first := "", "", ""
 	for _, key := range keys {
 		name, err := chain.KeyName(key)
 		if err != nil {
@@ -228,9 +228,9 @@ func unanimous(signatures []signature, keys []string) []string {
 		case i < 0:
 			out = append(out, "no signature of "+name)
 		case first == "":
-			statement, first = signatures[i].statement, name
-		case signatures[i].statement != statement:
-			out = append(out, fmt.Sprintf("%s and %s have signed different statements", first, name))
+			statement, decision, first = signatures[i].statement, signatures[i].Decision, name
+		case signatures[i].statement != statement || signatures[i].Decision != decision:
+			out = append(out, fmt.Sprintf("%s and %s have signed different statements or decisions", first, name))
 		}
 	}
 	return out
