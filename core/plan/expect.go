@@ -20,7 +20,8 @@ import (
 // aof_last_write_status == ok reads as it is meant. All series must satisfy, and at
 // least one must exist; any(…) and all(…) ask about all series at once. A comparison
 // with a field that a series lacks is not satisfied, whatever the operator, and the
-// evaluation names the field.
+// evaluation names the field; one that says nothing of the answer, such as 1 == 1, is
+// no condition. What is not a number is not known either.
 type Expect struct {
 	Text string
 	root node
@@ -87,12 +88,22 @@ func (n orNode) eval(s *scene) outcome {
 }
 
 func (n andNode) eval(s *scene) outcome {
+	out := outcome{ok: true}
 	for _, t := range n.terms {
-		if o := t.eval(s); !o.ok {
+		if o := t.eval(s); !o.ok && out.worse(o) {
 			return o
 		}
 	}
-	return outcome{ok: true}
+	return out
+}
+
+// worse keeps o when it is the first that is not satisfied, and reports whether it
+// settles a conjunction: what is false is false, whatever is missing beside it.
+func (out *outcome) worse(o outcome) bool {
+	if out.ok {
+		*out = o
+	}
+	return o.missing == ""
 }
 
 func (n notNode) eval(s *scene) outcome {
@@ -118,12 +129,13 @@ func (n anyNode) eval(s *scene) outcome {
 }
 
 func (n allNode) eval(s *scene) outcome {
+	out := outcome{ok: len(s.series) > 0}
 	for i := range s.series {
-		if o := n.term.eval(&scene{s.series, i, s.params}); !o.ok {
+		if o := n.term.eval(&scene{s.series, i, s.params}); !o.ok && out.worse(o) {
 			return o
 		}
 	}
-	return outcome{ok: len(s.series) > 0}
+	return out
 }
 
 func (n hasNode) eval(s *scene) outcome {
@@ -156,13 +168,33 @@ func (o operand) value(s *scene) (Value, bool) {
 	return o.v, true
 }
 
+// answers reports whether the operand says something of the answer.
+func (o operand) answers(s *scene) bool {
+	if o.kind == word {
+		_, ok := s.series[s.at].Fields[o.name]
+		return ok
+	}
+	return o.kind == length || o.kind == seriesCount
+}
+
 func (n cmpNode) eval(s *scene) outcome {
 	l, lok := n.left.value(s)
 	r, rok := n.right.value(s)
-	if !lok {
+	switch {
+	case !lok:
 		return outcome{missing: n.left.name}
-	}
-	if !rok {
+	case !rok:
+		return outcome{missing: n.right.name}
+	case !n.left.answers(s) && !n.right.answers(s):
+		// Two texts would be compared, and state != held would hold without a state.
+		if n.left.kind == word {
+			return outcome{missing: n.left.name}
+		}
+		return outcome{missing: n.right.name}
+	case l.isNaN() || r.isNaN():
+		if n.left.kind == word {
+			return outcome{missing: n.left.name}
+		}
 		return outcome{missing: n.right.name}
 	}
 	if n.op == "contains" {
@@ -193,7 +225,7 @@ func (n cmpNode) eval(s *scene) outcome {
 	case "==":
 		return outcome{ok: a == b}
 	case "!=":
-		return outcome{ok: a != b && a == a && b == b}
+		return outcome{ok: a != b}
 	case "<":
 		return outcome{ok: a < b}
 	case "<=":
@@ -204,20 +236,25 @@ func (n cmpNode) eval(s *scene) outcome {
 	return outcome{ok: a >= b}
 }
 
-// satisfied evaluates the condition for every series. Without series it is not
-// satisfied. It returns the indexes of the series that miss it, and a field that was
-// missing.
+// satisfied evaluates the condition for every series. It returns the indexes of the
+// series that miss it, and a field that was missing, unless a series misses it for
+// certain: it is satisfied when there is neither. Without series it is not satisfied, and "series" are missing.
 func (e *Expect) satisfied(series []Series, params map[string]Value) (misses []int, missing string) {
+	if len(series) == 0 {
+		return nil, "series"
+	}
+	all := outcome{ok: true}
+	certain := false
 	for i := range series {
-		o := e.root.eval(&scene{series, i, params})
-		if !o.ok {
+		if o := e.root.eval(&scene{series, i, params}); !o.ok {
 			misses = append(misses, i)
-			if missing == "" {
-				missing = o.missing
-			}
+			certain = all.worse(o) || certain
 		}
 	}
-	return misses, missing
+	if certain {
+		return misses, ""
+	}
+	return misses, all.missing
 }
 
 // Fields lists the words and parameters of a condition, for the lint.
@@ -484,8 +521,17 @@ func (p *expectParser) cmp() (node, error) {
 	}
 	p.i++
 	right, err := p.operand()
-	return cmpNode{left, right, op.text}, err
+	if err != nil {
+		return nil, err
+	}
+	if left.fixed() && right.fixed() {
+		return nil, fmt.Errorf("column %d: the comparison asks nothing of the answer: name a field", op.column)
+	}
+	return cmpNode{left, right, op.text}, nil
 }
+
+// fixed reports whether the operand is the same whatever the answer.
+func (o operand) fixed() bool { return o.kind == constant || o.kind == parameter }
 
 var keywords = []string{"and", "or", "not", "(", ")", "any", "all", "has", "contains", "==", "!=", "<", "<=", ">", ">="}
 
@@ -536,11 +582,12 @@ func (p *expectParser) operand() (operand, error) {
 
 // Resolve replaces parameters by their values, for the words that people read.
 func (e *Expect) Resolve(params map[string]Value) string {
-	out := e.Text
-	for _, name := range slices.Backward(sortedKeys(params)) { // the longer of two with one beginning first
-		out = strings.ReplaceAll(out, "$"+name, params[name].String())
-	}
-	return out
+	return parameterName.ReplaceAllStringFunc(e.Text, func(name string) string {
+		if v, ok := params[name[1:]]; ok {
+			return v.String()
+		}
+		return name
+	})
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,12 +46,18 @@ func ParseValue(s string) (Value, error) {
 	if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
 		return Value{}, fmt.Errorf("%q is no number with a unit", s)
 	}
-	return Value{Num: n * u.factor, Unit: u.unit}, nil
+	if n *= u.factor; math.IsInf(n, 0) {
+		return Value{}, fmt.Errorf("%q is too large", s)
+	}
+	return Value{Num: n, Unit: u.unit}, nil
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// ParseDuration reads one or several of 90s, 15m, 1h30m, 2d.
+// maxDuration bounds durations, so that sums of them cannot overflow.
+const maxDuration = 400 * 24 * time.Hour
+
+// ParseDuration reads one or several of 90s, 15m, 1h30m, 2d, together at most 400 days.
 func ParseDuration(s string) (time.Duration, error) {
 	rest, total := strings.TrimSpace(s), time.Duration(0)
 	if rest == "" {
@@ -75,7 +80,9 @@ func ParseDuration(s string) (time.Duration, error) {
 			}
 			return 0, fmt.Errorf("%q is no duration such as 15m", s)
 		}
-		total += time.Duration(math.Round(n * u.factor * float64(time.Second)))
+		if total += time.Duration(math.Round(n * u.factor * float64(time.Second))); total > maxDuration {
+			return 0, fmt.Errorf("%q is more than 400 days", s)
+		}
 		rest = rest[j:]
 	}
 	return total, nil
@@ -95,6 +102,8 @@ func FormatDuration(d time.Duration) string {
 	}
 	return s
 }
+
+func (v Value) isNaN() bool { return !v.IsText && math.IsNaN(v.Num) }
 
 // String writes the value as people read it.
 func (v Value) String() string {
@@ -142,7 +151,7 @@ func formatSeconds(n float64) string {
 		return trimmed(n*1e6, 1) + " µs"
 	case a < 1:
 		return trimmed(n*1e3, 1) + " ms"
-	case a < 120:
+	case a < 120, a > 1e9: // beyond a lifetime hours say nothing, and Inf has none
 		return trimmed(n, 2) + " s"
 	}
 	return FormatDuration(time.Duration(n * float64(time.Second)).Round(time.Second))
@@ -171,14 +180,17 @@ func (p *Plan) Substitute(query string, window time.Duration) string {
 		return query
 	}
 	seconds := int64(math.Ceil(window.Seconds()))
-	query = strings.ReplaceAll(query, "$window", strconv.FormatInt(max(1, seconds), 10)+"s")
-	for _, name := range slices.Backward(sortedKeys(p.Params)) {
-		v := p.Params[name]
-		text := v.Text
-		if !v.IsText {
-			text = strconv.FormatFloat(v.Num, 'f', -1, 64)
+	return parameterName.ReplaceAllStringFunc(query, func(name string) string {
+		if name == "$window" {
+			return strconv.FormatInt(max(1, seconds), 10) + "s"
 		}
-		query = strings.ReplaceAll(query, "$"+name, text)
-	}
-	return query
+		v, ok := p.Params[name[1:]]
+		switch {
+		case !ok:
+			return name
+		case v.IsText:
+			return v.Text
+		}
+		return strconv.FormatFloat(v.Num, 'f', -1, 64)
+	})
 }
