@@ -3,7 +3,6 @@ package sample
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -74,7 +73,7 @@ func openJournal(dir string, log *slog.Logger, each func(rec []byte) (last int64
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (j *journal) begin(each func(rec []byte) (int64, error)) error {
-	if err := wlog.DeleteTempCheckpoints(quiet(), j.dir); err != nil {
+	if err := errors.Join(wlog.DeleteTempCheckpoints(quiet(), j.dir), sweep(j.dir)); err != nil {
 		return err
 	}
 	next := 0
@@ -121,7 +120,7 @@ func (j *journal) readAll(dir string, first int, each func(rec []byte) (int64, e
 	return out, nil
 }
 
-// readSegment reads one segment and cuts it where it is damaged.
+// readSegment reads one segment and repairs it where it is damaged.
 func (j *journal) readSegment(dir string, index int, each func(rec []byte) (int64, error)) (last int64, err error) {
 	name := wlog.SegmentName(dir, index)
 	last = math.MinInt64
@@ -152,29 +151,12 @@ func (j *journal) readSegment(dir string, index int, each func(rec []byte) (int6
 	if _, ok := errors.AsType[*fs.PathError](bad); ok {
 		return 0, fmt.Errorf("samples: %w", bad)
 	}
-	return last, j.cut(name, good, bad)
-}
-
-// cut ends a segment behind its last whole record. The reader pads a page that is
-// not full, here and in Prometheus.
-func (j *journal) cut(name string, good int64, why error) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	j.log.Warn("samples: damaged segment cut", slog.String("segment", filepath.Base(name)),
-		slog.Int64("at", good), slog.Int64("bytes", size-good), slog.Any("err", why))
-	if good < size {
-		if err := f.Truncate(good); err != nil {
-			return err
-		}
-	}
-	return f.Sync()
+	err = j.repair(name, good, bad, func(rec []byte) bool {
+		t, err := each(rec)
+		last = max(last, t)
+		return err == nil
+	})
+	return last, err
 }
 
 // write makes the records durable. After an error nothing is known about what the

@@ -34,8 +34,10 @@
 // forget the samples in between.
 //
 // Commit acknowledges after an fsync. A torn tail, which is what a crash leaves, is
-// cut at the next Open. A segment that is damaged further up is cut there as well,
-// and the segments behind it are kept; what was cut is logged. When the disk refuses
+// cut at the next Open. A segment that is damaged further up is written again without
+// the pages of 32 KiB that are broken, some minutes of samples, and the segments
+// behind it are kept; Prometheus itself would throw away everything from there on.
+// What was cut is logged. When the disk refuses
 // a write, Commit says so and keeps what is pending; the next Commit mends the log
 // first, and tries again.
 //

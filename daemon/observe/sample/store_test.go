@@ -279,6 +279,63 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestDamageCostsAPage flips a bit in the middle of a long segment: what is lost
+// lies within two pages, and a stock Prometheus reads all the rest.
+func TestDamageCostsAPage(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, sample.Options{Dir: dir})
+	s.NoSync()
+	const steps, series, page = 300, 200, 32 << 10
+	for i := range int64(steps) {
+		for k := range int64(series) {
+			add(t, s, set("__name__", "a", "k", fmt.Sprint(k)), epoch.UnixMilli()+i*15_000, math.Sqrt(float64(i*k*7)))
+		}
+		commit(t, s)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "wal", "00000000")
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{3*page + 1, 3*page + 20_000, 4*page - 1, 4 * page, 4*page + 3, 5*page + 6} {
+		b := append([]byte(nil), whole...)
+		b[at] ^= 0x07
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = openStore(t, sample.Options{Dir: dir})
+		got := int(s.Stats().Samples)
+		if least := steps*series - 2*page*steps*series/len(whole) - 2*series; got < least || got > steps*series {
+			t.Errorf("a bit at %d: %d samples of %d are left, want at least %d", at, got, steps*series, least)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		s = openStore(t, sample.Options{Dir: dir, Log: textLog(&said)})
+		if n := int(s.Stats().Samples); n != got || said.Len() > 0 {
+			t.Errorf("a bit at %d: %d samples when opened again, want %d\n%s", at, n, got, &said)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := s.Stats().Samples
+	t.Run("prometheus", func(t *testing.T) {
+		remote, err := sample.NewRemote(startPrometheus(t, dir), sample.RemoteOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := remote.Instant(t.Context(), `sum(count_over_time(a[1d]))`, epoch.Add(2*time.Hour))
+		if err != nil || len(v) != 1 || v[0].V != float64(want) {
+			t.Errorf("prometheus counts %v, %v, want %d", v, err, want)
+		}
+	})
+}
+
 // TestRetention keeps 2 h, or what is held, in memory and on disk.
 func TestRetention(t *testing.T) {
 	dir := t.TempDir()
