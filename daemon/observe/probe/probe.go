@@ -25,8 +25,11 @@
 //	log      count, first, last, seen, complete
 //	grafana  health, dashboards, panels, panels_with_data, firing, …
 //	docker   running, health, restarts, cpu_percent, memory_bytes, image, log
-//	canary   ok, created, tested, deleted, latency, …
+//	canary   ok, created, tested, deleted, latency, …; of streams alive, age, reconnects
 //	command  exit, output, took
+//
+// The package is larger than most because each kind speaks another protocol; what
+// they share is in probe.go, and no kind knows another but docker the log's language.
 package probe
 
 import (
