@@ -230,9 +230,17 @@ func (a Recheck) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrConflict, "", "%s is being evaluated", k.ID)
 	}
 	m.record(by.Who, by.Role, KindRecheck, &checkBody{Check: k.ID, Text: a.Reason})
-	k.run = streak{reason: a.Reason, n: len(k.Attempts)}
+	k.run = streak{reason: a.Reason, n: k.lastTry()}
 	m.ask(k)
 	return "", nil
+}
+
+// lastTry is the number of the newest try.
+func (k *CheckState) lastTry() int {
+	if n := len(k.Attempts); n > 0 {
+		return k.Attempts[n-1].N
+	}
+	return 0
 }
 
 // Retrying reports whether a check was evaluated again too often without anything

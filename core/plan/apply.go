@@ -51,6 +51,12 @@ func (m *Machine) apply(now time.Time, who, role, kind string, body any) error {
 		return m.applyAmend(now, b)
 	case *keysBody:
 		m.s.Keys = b.Keys
+	case *sloBody:
+		s := m.slo(b.Check)
+		if s == nil {
+			return fmt.Errorf("there is no SLO %s", b.Check)
+		}
+		m.applySLO(now, s, b)
 	case *endBody:
 		m.s.ClosedAt, m.s.Outcome = now, b.Outcome
 	default:
@@ -101,6 +107,10 @@ func (m *Machine) applyVerdict(now time.Time, b *verdictBody) error {
 	k.JudgedAt, k.Fixed, k.Recovered = now, b.Fixed, b.Recovered
 	for _, a := range b.Attempts {
 		a.At = at(a.AtMS)
+		if n := len(k.Attempts); n > 0 && k.Attempts[n-1].N == a.N && k.Attempts[n-1].Reason == a.Reason {
+			k.Attempts[n-1] = a // the same try, further on
+			continue
+		}
 		k.Attempts = append(k.Attempts, a)
 	}
 	k.applyEpisode(now, v, b)

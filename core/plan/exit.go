@@ -188,17 +188,22 @@ func (s *State) Statement() (chain.Statement, error) {
 
 // outcome is what the closing statement says of the run.
 func (s *State) outcome() string {
-	c := Counts{}
+	var c, key Counts
 	for _, p := range s.Checkpoints {
-		for v, n := range p.Counts() {
-			c[v] += n
+		for _, k := range p.States {
+			c[k.Verdict]++
+			if k.Key {
+				key[k.Verdict]++
+			}
 		}
 	}
 	switch {
-	case c[Fail]+c[NoData]+c[Pending] > 0:
+	case key[Fail]+key[NoData]+c[Pending] > 0:
 		return "fail"
 	case c[Waived] > 0:
 		return "pass-with-waivers"
+	case c[Fail]+c[NoData] > 0: // of checks that are not key, which do not block
+		return "pass-with-remarks"
 	}
 	return "pass"
 }

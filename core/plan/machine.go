@@ -33,9 +33,10 @@ type Purpose uint8
 
 // The purposes of evaluations.
 const (
-	ForVerdict Purpose = iota
-	ForBurn            // of an SLO: its burn rates, and its value since T0 when From is set
-	ForEffect          // of a decision that was taken: From is when
+	ForVerdict  Purpose = iota
+	ForBurn             // of an SLO: its burn rates, and its value since T0 when From is set
+	ForEffect           // of a decision that was taken: From is when
+	ForPresence         // only whether there is data: the coverage
 )
 
 // Evaluate wants a source asked. It must be answered by exactly one [Observed], also
@@ -156,8 +157,11 @@ func (m *Machine) Step(now time.Time, observed ...Observed) ([]Effect, time.Time
 
 func (m *Machine) popTimer() timer { return heap.Pop(&m.timers).(timer) }
 
+// Now is the machine's time, to the millisecond, as records have it.
+func (m *Machine) Now() time.Time { return m.now }
+
 func (m *Machine) forward(now time.Time) {
-	if now.After(m.now) {
+	if now = now.Truncate(time.Millisecond); now.After(m.now) {
 		m.now = now
 	}
 }
@@ -251,13 +255,24 @@ func (m *Machine) armChecks(c *CheckpointState, from time.Time) {
 			m.arm(from, timerEval, k.ID, 0)
 		}
 	}
-	m.arm(m.windowEnd(c), timerWindow, c.ID, 0)
+	end := m.windowEnd(c)
+	if m.unfixed(c) { // after an amendment or a restart, past the window: one look all the same
+		end = later(end, from.Add(time.Minute))
+	}
+	m.arm(end, timerWindow, c.ID, 0)
 }
 
 // windowEnd is when the point checks of a checkpoint are fixed. A checkpoint that
 // opened late, because the observer was away, has a minute all the same.
 func (m *Machine) windowEnd(c *CheckpointState) time.Time {
 	return later(c.DueAt, c.OpenedAt.Add(time.Minute))
+}
+
+// unfixed reports whether something of a checkpoint is still to be evaluated.
+func (m *Machine) unfixed(c *CheckpointState) bool {
+	return slices.ContainsFunc(c.States, func(k *CheckState) bool {
+		return m.s.Automatic(k) && !k.Fixed && k.Mode != Invariant
+	})
 }
 
 func later(a, b time.Time) time.Time {
@@ -355,8 +370,14 @@ func (m *Machine) ask(k *CheckState) {
 	case Window, Trend:
 		e.From, e.At = m.windowOf(k)
 	case Invariant:
+		// A long window changes slowly and costs much, so that the plan may have it judged
+		// less often; whether there is data at all is looked at with every scrape.
+		if slow := int(k.every() / DefaultEvery); slow > 1 && k.run.turn%slow != 0 && k.run.dark.IsZero() {
+			e.Purpose = ForPresence
+		}
+		k.run.turn++
 		if w := k.Source.Window; w > 0 {
-			e.From = later(m.s.T0.Add(-w), m.now.Add(-w))
+			e.From = m.now.Add(-w)
 		}
 	case Point:
 		if w := k.Source.Window; w > 0 {

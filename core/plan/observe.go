@@ -18,6 +18,10 @@ func (m *Machine) observe(o Observed) {
 	case ForEffect:
 		m.effect(k, o)
 		return
+	case ForPresence:
+		k.run.asked = false
+		m.present(k, o)
+		return
 	}
 	k.run.asked = false
 	v, f := m.judge(k.Check, o.Observation)
@@ -158,7 +162,7 @@ const defaultDark = 45 * time.Second
 
 // invariant judges a scrape.
 func (m *Machine) invariant(k *CheckState, v Verdict, f Finding, o Observed) {
-	m.arm(later(o.At.Add(k.every()), m.now.Add(time.Millisecond)), timerEval, k.ID, 0)
+	m.arm(later(o.At.Add(DefaultEvery), m.now.Add(time.Millisecond)), timerEval, k.ID, 0)
 	r := &k.run
 	if v == NoData {
 		r.breach, r.length = time.Time{}, 0
@@ -197,6 +201,20 @@ func (m *Machine) invariant(k *CheckState, v Verdict, f Finding, o Observed) {
 		k.Finding.Value = f.Value // the present value, for the screen; not a verdict
 		m.enough(k, f)
 	}
+}
+
+// present looks only at whether an invariant could be judged.
+func (m *Machine) present(k *CheckState, o Observed) {
+	if o.Err == "" && o.Coverage >= k.leastCoverage() {
+		m.arm(later(o.At.Add(DefaultEvery), m.now.Add(time.Millisecond)), timerEval, k.ID, 0)
+		return
+	}
+	o.Purpose = ForVerdict
+	v, f := m.judge(k.Check, o.Observation)
+	if v != NoData {
+		v, f.Sentence = NoData, "there is no data for it"
+	}
+	m.invariant(k, v, f, o)
 }
 
 // ends is how many good samples end an episode: one ends darkness, a breach ends when

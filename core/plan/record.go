@@ -35,13 +35,14 @@ const (
 	KindClock      = "clock-step"
 	KindAmend      = "plan-amended"
 	KindKeys       = "keys"
+	KindSLO        = "slo"
 	KindEnd        = "closed"
 )
 
 // keepsFrozen are kinds after which a signature is still good: they tell of people,
 // not of the system.
 func keepsFrozen(kind string) bool {
-	return kind == KindSignOff || kind == KindEscalation || kind == KindEnd
+	return kind == KindSignOff || kind == KindEscalation || kind == KindSLO || kind == KindEnd
 }
 
 // The bodies of records. Their JSON is the journal's format.
@@ -160,6 +161,16 @@ type (
 	keysBody struct {
 		Keys []Key `json:"keys"`
 	}
+	sloBody struct {
+		Check    string      `json:"check"`
+		Good     *float64    `json:"good,omitempty"`
+		Total    *float64    `json:"total,omitempty"`
+		Coverage *float64    `json:"coverage,omitempty"`
+		Shown    *float64    `json:"shown,omitempty"`
+		Rates    [3]*float64 `json:"rates"` // null while nothing happened in a tier's long window
+		Firing   [3]bool     `json:"firing"`
+		Dark     bool        `json:"dark,omitempty"` // nothing is measured now
+	}
 	endBody struct {
 		Outcome string `json:"outcome"`
 		Note    string `json:"note,omitempty"` // the statement with both signatures
@@ -239,6 +250,8 @@ func decode(kind string, raw json.RawMessage) (any, error) {
 		body = &amendBody{}
 	case KindKeys:
 		body = &keysBody{}
+	case KindSLO:
+		body = &sloBody{}
 	case KindEnd:
 		body = &endBody{}
 	default:

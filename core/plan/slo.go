@@ -7,8 +7,9 @@ import (
 	"github.com/spark-ta/spark/core/stat"
 )
 
-// SLOState is how an objective stands. It is measured, not recorded: after a restart
-// it is measured anew. What follows from it, incidents and verdicts, is recorded.
+// SLOState is how an objective stands. The value since T0 and the rates beside it are
+// recorded each quarter of an hour and when a tier fires or clears; in between only
+// the rates are felt, for the eye.
 type SLOState struct {
 	Check    *CheckState
 	At       time.Time
@@ -19,9 +20,11 @@ type SLOState struct {
 	Budget   *stat.Budget
 	Shown    string
 	Tiers    [3]TierState
+	Dark     bool // nothing is measured, though something should be
 
 	burn     stat.Burn
 	readings [3]stat.Reading
+	total    *sloBody // the newest value since T0
 	asked    bool
 	turn     int
 }
@@ -68,7 +71,7 @@ func (m *Machine) askBurn(check string) {
 			e.Tiers = append(e.Tiers, BurnTier{t.Name, t.Long, t.Short})
 		}
 	}
-	if s.turn%totalTurns == 0 && m.now.After(m.s.T0) {
+	if (s.turn%totalTurns == 0 || s.total == nil) && m.now.Sub(m.s.T0) >= burnEvery {
 		e.From = m.s.T0
 	}
 	s.turn++
@@ -84,7 +87,6 @@ func (m *Machine) burn(k *CheckState, o Observed) {
 	}
 	s.asked = false
 	m.arm(later(o.At.Add(burnEvery), m.now.Add(time.Millisecond)), timerBurn, k.ID, 0)
-	s.At = m.now
 	objective := m.objective(s)
 	s.burn.Objective = objective
 	tiers := objective.Tiers()
@@ -102,15 +104,28 @@ func (m *Machine) burn(k *CheckState, o Observed) {
 		s.readings[0] = stat.Reading{}
 	}
 	edges := s.burn.Step(ms(m.now), s.readings)
+	s.Dark = s.readings[0].Long.Empty() && k.Source.MinEvents <= 1
+	changed := !o.Evaluate.From.IsZero()
 	for i, t := range tiers {
 		s.Tiers[i] = TierState{t, objective.Burn(s.readings[i].Long), s.burn.Firing(i)}
+		changed = changed || edges[i] != stat.Same
+	}
+	if !o.Evaluate.From.IsZero() {
+		s.total = totalOf(k.ID, o.Observation)
+	}
+	if changed && s.total != nil {
+		b := *s.total
+		for i, t := range s.Tiers {
+			b.Rates[i], b.Firing[i] = finite(&t.Rate), t.Firing
+		}
+		b.Dark = s.Dark
+		m.record(observer, "", KindSLO, &b)
+	}
+	for i, t := range tiers {
 		if edges[i] == stat.Fired && t.Level > 0 {
 			m.openIncident(t.Level, k.Text+" burns its error budget "+FormatNumber(s.Tiers[i].Rate, "")+" times too fast over "+
 				FormatDuration(t.Long)+" (limit "+FormatNumber(t.Burn, "")+")", k.ID)
 		}
-	}
-	if !o.Evaluate.From.IsZero() {
-		m.total(s, o.Observation)
 	}
 	s.judge()
 }
@@ -118,25 +133,43 @@ func (m *Machine) burn(k *CheckState, o Observed) {
 // bad is what was not good; NaN, from an answer that is none, stays one.
 func bad(good, total float64) float64 { return max(0, total-good) }
 
-// total takes in the value since T0.
-func (m *Machine) total(s *SLOState, o Observation) {
-	s.Share, s.Budget, s.Coverage, s.Shown = nil, nil, nil, ""
-	s.Events = o.Total
+// totalOf is the value since T0.
+func totalOf(check string, o Observation) *sloBody {
+	b := &sloBody{Check: check, Good: &o.Good, Total: &o.Total, Shown: o.Shown}
+	if o.Err != "" {
+		b.Good, b.Total, b.Shown = nil, nil, nil
+	}
 	if o.Coverage >= 0 {
-		s.Coverage = &o.Coverage
+		b.Coverage = &o.Coverage
 	}
-	if o.Err != "" || math.IsNaN(o.Total) || o.Total <= 0 {
-		s.Events = 0
-		return
+	b.Good, b.Total, b.Shown, b.Coverage = finite(b.Good), finite(b.Total), finite(b.Shown), finite(b.Coverage)
+	return b
+}
+
+// applySLO takes in a record.
+func (m *Machine) applySLO(now time.Time, s *SLOState, b *sloBody) {
+	s.At, s.Coverage, s.Dark = now, b.Coverage, b.Dark
+	s.Share, s.Budget, s.Shown, s.Events = nil, nil, "", 0
+	objective := m.objective(s)
+	for i, t := range objective.Tiers() {
+		rate := math.NaN()
+		if b.Rates[i] != nil {
+			rate = *b.Rates[i]
+		}
+		s.Tiers[i] = TierState{t, rate, b.Firing[i]}
 	}
-	share := min(o.Good, o.Total) / o.Total
-	s.Share = &share
-	if b, ok := m.objective(s).Budget(stat.Window{Bad: bad(o.Good, o.Total), Total: o.Total}, m.now.Sub(m.s.T0)); ok {
-		s.Budget = &b
+	if b.Good != nil && b.Total != nil && *b.Total > 0 {
+		s.Events = *b.Total
+		share := min(*b.Good, *b.Total) / *b.Total
+		s.Share = &share
+		if budget, ok := objective.Budget(stat.Window{Bad: bad(*b.Good, *b.Total), Total: *b.Total}, now.Sub(m.s.T0)); ok {
+			s.Budget = &budget
+		}
 	}
-	if o.Shown != nil && !math.IsNaN(*o.Shown) {
-		s.Shown = s.Check.shownFigure(*o.Shown)
+	if b.Shown != nil {
+		s.Shown = s.Check.shownFigure(*b.Shown)
 	}
+	s.judge()
 }
 
 // judge says how the objective stands now.
@@ -146,9 +179,7 @@ func (s *SLOState) judge() {
 		firing = firing || t.Firing
 	}
 	switch {
-	case s.readings[0].Long.Empty() && s.Check.Source.MinEvents <= 1:
-		s.Verdict = NoData // something is measured with each scrape, and was not
-	case s.Budget == nil:
+	case s.Dark || s.Budget == nil:
 		s.Verdict = NoData
 	case s.Budget.Used > 1:
 		s.Verdict = Fail

@@ -94,19 +94,16 @@ type CheckState struct {
 
 // streak is what is felt between records.
 type streak struct {
-	verdict   Verdict
-	length    int
-	tries     []Attempt // not yet recorded
-	n         int       // tries so far
-	asked     bool      // an evaluation is under way
-	reason    string    // of a re-check under way
-	from      time.Time // of a re-check: its window begins here
-	breach    time.Time // since when the expectation is missed
-	dark      time.Time // since when there is no data
-	seen      int       // evaluations with data
-	due       int       // evaluations
-	began     time.Time // of counting
-	suspended Verdict   // the verdict before it went dark
+	verdict Verdict
+	length  int
+	tries   []Attempt // not yet recorded
+	n       int       // tries so far
+	asked   bool      // an evaluation is under way
+	reason  string    // of a re-check under way
+	from    time.Time // of a re-check: its window begins here
+	breach  time.Time // since when the expectation is missed
+	dark    time.Time // since when there is no data
+	turn    int       // evaluations of an invariant
 }
 
 // Attempt is one try at a verdict.

@@ -35,6 +35,8 @@ type asker struct {
 func (a *asker) Ask(ctx context.Context, s *plan.State, e plan.Evaluate) plan.Observation {
 	o := plan.Observation{Coverage: -1, Events: -1, Engine: a.engine(), From: e.From, To: e.At}
 	switch {
+	case e.Purpose == plan.ForPresence:
+		o.Coverage = a.coverage(ctx, e)
 	case e.Purpose == plan.ForBurn:
 		a.burn(ctx, s, e, &o)
 	case e.Check.Source.Language == plan.SourceSLO:

@@ -113,7 +113,7 @@ func (d *Driver) Err() error {
 // Call with mu held.
 func (d *Driver) carryOut(ctx context.Context, now time.Time, effects []plan.Effect, next time.Time) error {
 	for len(effects) > 0 {
-		if err := d.write(now, effects); err != nil {
+		if err := d.write(effects); err != nil {
 			d.failed = err
 			return err
 		}
@@ -159,11 +159,11 @@ func (d *Driver) spawn(ctx context.Context, e plan.Evaluate) {
 }
 
 // write makes the records among the effects safe, with one fsync.
-func (d *Driver) write(now time.Time, effects []plan.Effect) error {
+func (d *Driver) write(effects []plan.Effect) error {
 	var entries []journal.Entry
 	for _, e := range effects {
 		if a, ok := e.(plan.Append); ok {
-			entries = append(entries, journal.Entry{At: now, Who: a.Who, Role: a.Role, Kind: a.Kind, Body: a.Body})
+			entries = append(entries, journal.Entry{At: d.Machine.Now(), Who: a.Who, Role: a.Role, Kind: a.Kind, Body: a.Body})
 		}
 	}
 	if len(entries) == 0 {
