@@ -314,6 +314,9 @@ func (m *Machine) verify(a Sign) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	if a.Decision == DecisionNoGo { // a no-go must not serve as a close
+		statement.Decision = DecisionNoGo
+	}
 	want, err := statement.Format()
 	if err != nil {
 		return Key{}, refuse(ErrInvalid, "signature", "%v", err)
