@@ -18,8 +18,9 @@ func TestTheChildrenOfACommandEndWithIt(t *testing.T) {
 	if _, err := os.Stat("/bin/sh"); err != nil {
 		t.Skip("no /bin/sh")
 	}
+	t.Parallel()
 	c := probe.Command{Limits: limits(), Named: map[string]probe.Named{
-		"parent": {Argv: []string{"/bin/sh", "-c", "/bin/sleep 300 & echo $!; wait"}, Timeout: 2 * short},
+		"parent": {Argv: []string{"/bin/sh", "-c", "/bin/sleep 300 & echo $!; wait"}, Timeout: 2 * time.Second},
 	}}
 	got := c.Run(t.Context(), "parent")[0]
 	failed(t, got, "no answer within")

@@ -142,7 +142,7 @@ func TestDockerFields(t *testing.T) {
 
 func TestDockerFailures(t *testing.T) {
 	all := probe.Containers{}
-	gone := docker(t, "unix:///nowhere/docker.sock", short).Look(t.Context(), all, time.Now())
+	gone := docker(t, "unix:///nowhere/docker.sock", 0).Look(t.Context(), all, time.Now())
 	if len(gone) != 1 || gone[0].Target != "engine" {
 		t.Fatalf("results = %+v, want one of the engine", gone)
 	}

@@ -121,6 +121,7 @@ func TestGrafanaFailures(t *testing.T) {
 	g.Timeout = short
 	g.URL = serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }).URL
 	failed(t, g.Look(t.Context(), nil, time.Now())[0], "no answer within")
+	g.Timeout = 0
 	g.URL = "http://user:" + secret + "@127.0.0.1:1"
 	gone := g.Look(t.Context(), nil, time.Now())[0]
 	failed(t, gone, "refused")

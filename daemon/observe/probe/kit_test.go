@@ -16,7 +16,7 @@ import (
 const secret = "hush-hush-7"
 
 func limits() probe.Limits {
-	return probe.Limits{Mask: func(s string) string { return strings.ReplaceAll(s, secret, "***") }}
+	return probe.Limits{Timeout: 20 * time.Second, Mask: func(s string) string { return strings.ReplaceAll(s, secret, "***") }}
 }
 
 func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
@@ -73,4 +73,6 @@ func failed(t *testing.T, r probe.Result, reason string) {
 	safe(t, r)
 }
 
+// short is the timeout of what never answers; of anything else a slow machine must
+// not be the reason to fail.
 const short = 150 * time.Millisecond
