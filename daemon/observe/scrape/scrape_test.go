@@ -294,7 +294,7 @@ func TestGzipAndItsBombs(t *testing.T) {
 		z := gzip.NewWriter(w)
 		_, _ = io.WriteString(z, "# TYPE g gauge\ng 4\n")
 		if r.URL.Path == "/bomb" {
-			_, _ = io.WriteString(z, "# "+strings.Repeat("x", 9<<20)+"\n")
+			_, _ = io.WriteString(z, "# "+strings.Repeat("x", 1<<20)+"\n")
 		}
 		_ = z.Close()
 	}))
@@ -302,7 +302,11 @@ func TestGzipAndItsBombs(t *testing.T) {
 	sc := newScraper(s,
 		scrape.Target{URL: srv.URL + "/metrics", Labels: map[string]string{"instance": "good"}},
 		scrape.Target{URL: srv.URL + "/bomb", Labels: map[string]string{"instance": "bomb"}})
+	sc.MaxBody = 100_000
 	rounds(t, sc, 1, nil)
+	if got := sc.State().Targets[1].Error; got != "page of more than 100000 bytes" {
+		t.Errorf("the bomb: %q, want that it is too large", got)
+	}
 	check(t, s, map[string]string{
 		`{__name__="g", instance="good"}`:  "15:4",
 		`{__name__="up", instance="bomb"}`: "15:0",
