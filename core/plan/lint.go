@@ -205,7 +205,7 @@ func (l *linter) evidence() {
 		l.add(l.fencePart("min-events", "unknown-if"), Mistake, "no-events", "nothing counts the events of %s, so that it is always unknown: add # events: PROMQL", l.c.ID)
 	case src.Events != "" && src.MinEvents == 0:
 		l.add(l.fencePart("events"), Warning, "no-min-events", "the events of %s are counted, but no least number is stated: add min-events=20", l.c.ID)
-	case src.Language == SourceSLO && src.MinEvents == 0, l.c.Mode == Window && src.Language == SourcePromQL && src.MinEvents == 0 && isRate(src.Query):
+	case src.Language == SourceSLO && src.MinEvents == 0 && countsEvents(src.Total), l.c.Mode == Window && src.Language == SourcePromQL && src.MinEvents == 0 && isRate(src.Query):
 		l.add(l.s.fence, Warning, "no-min-events", "%s is a rate without a least number of events: one event would decide; add min-events=20", l.c.ID)
 	}
 	if src.Empty == Pass && l.c.Key {

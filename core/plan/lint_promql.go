@@ -158,10 +158,20 @@ func bare(expr string) string {
 	return promqlLabels.ReplaceAllString(expr, "")
 }
 
-// isRate reports whether few events can move an expression far.
+// isRate reports whether few events can move an expression far: a quantile, or a
+// count of events divided by another. Averages and gauges are samples, whose number
+// is known from the coverage.
 func isRate(expr string) bool {
 	b := bare(expr)
-	return strings.Contains(b, "/") || promqlRate.MatchString(b) || strings.Contains(b, "histogram_quantile")
+	left, right, divided := strings.Cut(b, "/")
+	return strings.Contains(b, "histogram_quantile") || divided && countsEvents(left) && countsEvents(right)
+}
+
+// countsEvents reports whether an expression has a counter of events.
+func countsEvents(expr string) bool {
+	return slices.ContainsFunc(promqlNames.FindAllString(bare(expr), -1), func(w string) bool {
+		return unitOfName(strings.TrimSpace(w), false) == unitCount
+	})
 }
 
 // unitOfName returns the unit that a metric's name promises.

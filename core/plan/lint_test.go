@@ -120,7 +120,7 @@ var seededMistakes = []seeded{
 	{"unknown metric", "  sum(streams_connected)", "  sum(¶stream_connected)", "error unknown-metric: no instance has a metric stream_connected"},
 	{"unknown metric of a total", "sum(increase(notifications_dead_total[", "sum(increase(¶notifications_ded_total[", "error unknown-metric"},
 	{"newer words", "sum(streams_connected)", "¶sum(increase(streams_messages_total[5m] anchored))", "error newer-syntax"},
-	{"unknown command", "# run: redis-persistence", "# run: ¶redis-persistance", "error unknown-command"},
+	{"unknown command", "# run: redis-persistence", "# run: ¶redis-info", "error unknown-command"},
 	{"unknown runbook", "[health](health.md)", "[¶health](helth.md)", "error unknown-runbook: there is no runbook helth.md"},
 	{"unknown variable", "decide=NOTIFY_RATE_LIMIT", "decide=¶NOTIFY_RATE_LIMITS", "error unknown-variable"},
 	{"query of another source", "  GET /health\n", "  ¶FETCH /health\n", "error query: GET and a path"},
