@@ -239,7 +239,8 @@ func (s *Store) publish() {
 }
 
 // Hold keeps every sample from the given time on, whatever its age; the zero time
-// ends that. Hold is not remembered: whoever opens a store says it again.
+// ends that. Hold is not remembered: whoever opens a store says it again, before the
+// first Commit.
 func (s *Store) Hold(from time.Time) {
 	if from.IsZero() {
 		s.held.Store(math.MaxInt64)
