@@ -268,3 +268,49 @@ func VerdictOf(body any) (check, verdict string) {
 	}
 	return "", ""
 }
+
+// NewsKind says what a record is news of.
+type NewsKind uint8
+
+// The kinds of news.
+const (
+	NoNews NewsKind = iota
+	NewsVerdict
+	NewsIncident
+)
+
+// News is what a record means to those who follow a run.
+type News struct {
+	Kind            NewsKind
+	ID, Title, Text string
+	State, Was      string
+	Level           int
+}
+
+// NewsOf tells what a record, with its body as an [Append] effect has it, means.
+func NewsOf(s *State, kind string, body any) News {
+	switch b := body.(type) {
+	case *verdictBody:
+		n := News{Kind: NewsVerdict, ID: b.Check, State: b.Verdict, Was: b.Was, Text: b.Sentence}
+		if k := s.Check(b.Check); k != nil {
+			n.Title, n.State = k.Text, k.Verdict.String()
+		}
+		return n
+	case *checkBody:
+		k := s.Check(b.Check)
+		if k == nil || kind == KindNote || kind == KindRecheck {
+			return News{}
+		}
+		return News{Kind: NewsVerdict, ID: b.Check, Title: k.Text, State: k.Verdict.String(), Was: b.Was, Text: k.Finding.Sentence}
+	case *escalationBody:
+		return News{Kind: NewsIncident, ID: b.Checkpoint, Title: b.Text, Level: b.Level, State: "escalated"}
+	case *incidentBody:
+		i := s.incidentByID(b.ID)
+		if i == nil {
+			return News{}
+		}
+		states := map[string]string{KindIncident: "opened", KindOwn: "owned", KindRaise: "raised", KindLink: "linked", KindResolve: "closed"}
+		return News{Kind: NewsIncident, ID: i.ID, Title: i.Title, Level: i.Level, State: states[kind]}
+	}
+	return News{}
+}
