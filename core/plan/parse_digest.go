@@ -25,13 +25,14 @@ var wordsOnly = []string{
 // survive new fields.
 func (p *Plan) digest() {
 	before := time.Duration(0)
+	b := make([]byte, 0, 2*len(p.Text)) // for all of them: most of the time was memory
 	for _, c := range p.Checkpoints {
 		for _, k := range c.Checks() {
-			k.Digest = p.checkDigest(c, k, before)
+			k.Digest = p.checkDigest(b, c, k, before)
 		}
 		before = c.Offset
 	}
-	p.Digest = sum(canonical(nil, "plan", reflect.ValueOf(*p), func(path string) bool {
+	p.Digest = sum(canonical(b, "plan", reflect.ValueOf(*p), func(path string) bool {
 		// The words of a check count here, the Markdown of the whole does not.
 		return path == "plan.Text" || slices.Contains([]string{"Line", "Column", "Digest"}, lastField(path))
 	}))
@@ -41,9 +42,10 @@ func lastField(path string) string { return path[strings.LastIndexByte(path, '.'
 
 var parameterName = regexp.MustCompile(`\$([a-z][a-z0-9_]*)`)
 
-// checkDigest covers the check, when it is judged, and the parameters it uses.
-func (p *Plan) checkDigest(c *Checkpoint, k *Check, before time.Duration) string {
-	b := fmt.Appendf(nil, "at %d window %d\n", c.Offset, c.Window)
+// checkDigest covers the check, when it is judged, and the parameters it uses. It
+// writes into b, which is empty.
+func (p *Plan) checkDigest(b []byte, c *Checkpoint, k *Check, before time.Duration) string {
+	b = fmt.Appendf(b, "at %d window %d\n", c.Offset, c.Window)
 	if k.Mode == Window && k.Source.Window == 0 && k.Source.Language != SourceSLO { // which is judged from T0 on
 		b = fmt.Appendf(b, "since %d\n", before)
 	}

@@ -205,7 +205,10 @@ var directives = []string{
 func (r *planReader) body(c *Check, s *site, b *markdown.Block) {
 	var query []string
 	for _, l := range b.Lines {
-		m := directive.FindStringSubmatchIndex(l.Text)
+		var m []int
+		if strings.IndexByte(l.Text, '#') >= 0 { // most lines are none
+			m = directive.FindStringSubmatchIndex(l.Text)
+		}
 		if m != nil {
 			word, value := l.Text[m[2]:m[3]], l.Text[m[4]:m[5]]
 			if slices.Contains(directives, word) {
