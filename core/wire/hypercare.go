@@ -516,9 +516,19 @@ const (
 	SeriesTick          = "spark_observer_tick"    // 1 for each round of scrapes
 	SeriesTargets       = "spark_observer_targets" // addresses in that round
 	SeriesRound         = "spark_observer_round_seconds"
-	SeriesCanary        = "spark_canary_stream" // by gateway: 1 while its stream had a frame or heartbeat in the last 20 s
-	SeriesProbe         = "spark_probe"         // by check, target and field: what a source answered
+	SeriesCanary        = "spark_canary_stream"                     // by gateway: 1 while its stream had a frame or heartbeat in the last 20 s
+	SeriesProbe         = "spark_probe"                             // of a rehearsal: by check, target and field what a source answers
+	SeriesLateRounds    = "spark_observer_late_rounds_total"        // rounds that began over half an interval late
+	SeriesUndiscovered  = "spark_observer_discovery_failures_total" // rounds that used an old list of targets
 )
+
+// Recorded lists those series.
+func Recorded() []string {
+	return []string{
+		SeriesUp, SeriesScrapeTime, SeriesScrapeSamples, SeriesTick, SeriesTargets, SeriesRound, SeriesCanary, SeriesProbe,
+		SeriesLateRounds, SeriesUndiscovered,
+	}
+}
 
 // HeaderCanary marks the observer's own stream, which is counted nowhere.
 const HeaderCanary = "Spark-Canary"

@@ -66,7 +66,7 @@ var rules = []struct {
 
 // TestRepository judges the repository that this file is part of.
 func TestRepository(t *testing.T) {
-	tr, err := load(os.DirFS("../../.."), seriesNames(wire.Metrics()))
+	tr, err := load(os.DirFS("../../.."), append(seriesNames(wire.Metrics()), wire.Recorded()...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,6 +86,7 @@ func checkDaemonSiblings(t *tree) []finding {
 			case im.rel == "daemon":
 				out = append(out, f.at(im.line, "%s must not import the wiring: only daemon/cmd does", f.dir))
 			case slices.Contains(nouns, im.rel), within(im.rel, f.dir), within(f.dir, im.rel):
+			case within(f.dir, "daemon/observe/rehearse") && within(im.rel, "daemon/observe"): // the observer's parts, wired for virtual time
 			case within(f.dir, "daemon/store") && within(im.rel, "daemon/store"): // one engine, two back ends, one kit
 			case strings.HasSuffix(f.dir, "test") && within(im.rel, path.Dir(f.dir)) && path.Dir(f.dir) != "daemon":
 			default:

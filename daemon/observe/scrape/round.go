@@ -128,7 +128,7 @@ func (s *Scraper) observe(w *writer, took time.Duration) {
 		self := base(s.Self)
 		s.self = &own{
 			tick: named(self, wire.SeriesTick), targets: named(self, wire.SeriesTargets), duration: named(self, wire.SeriesRound),
-			late: named(self, NameRoundsLate), discovery: named(self, NameDiscoveryFailures),
+			late: named(self, wire.SeriesLateRounds), discovery: named(self, wire.SeriesUndiscovered),
 		}
 	}
 	w.put(s.self.tick, 1)

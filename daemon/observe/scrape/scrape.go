@@ -53,12 +53,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Counters of the observer beside the series that core/wire names.
-const (
-	NameRoundsLate        = "spark_observer_late_rounds_total"        // rounds that began over half an interval late
-	NameDiscoveryFailures = "spark_observer_discovery_failures_total" // rounds that used an old list
-)
-
 // Target is one instance's metrics page.
 type Target struct {
 	URL string // http or https
