@@ -194,7 +194,7 @@ func TestPlanIsFoundByItsID(t *testing.T) {
 			t.Errorf("Plan(%q) = %d bytes, %v", id, len(got), ok)
 		}
 	}
-	for _, id := range []string{"", "coverage", "redis-connection-loss", "../runbooks/hypercare"} {
+	for _, id := range []string{"", "coverage", "redis-connection-loss", "scenarios/perfect", "../runbooks/hypercare"} {
 		if _, ok := runbooks.Plan(id); ok {
 			t.Errorf("Plan(%q) found a plan", id)
 		}

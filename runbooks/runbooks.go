@@ -1,7 +1,7 @@
 // Package runbooks holds what Spark ships for people to follow and for the observer to
-// carry out: the plan of the first 48 hours, the go-live plan, and the runbooks of the
-// incidents that they point to. The files are Markdown, read as they are on a screen;
-// core/plan parses them.
+// carry out: the plan of the first 48 hours, the go-live plan, the runbooks of the
+// incidents that they point to, and in scenarios the rehearsals of the plans. The files
+// are Markdown, read as they are on a screen; core/plan parses the plans.
 //
 // The plan hypercare.md holds every item and every command of the checklist by which a
 // deployment is accepted (testdata/checklist.md), in its order and its words.
@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-//go:embed *.md
+//go:embed *.md scenarios
 var files embed.FS
 
 // Plan returns the text of the plan with the id, such as hypercare or go-live.
