@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/spark-ta/spark/core/market"
@@ -26,37 +27,57 @@ func (h *Hub) admit(c *conn, r *http.Request, all []market.Series) (leave func()
 	}
 	h.lock()
 	defer h.mu.Unlock()
+	// One stream of each address may be a canary: it takes no slot of a user and is
+	// counted nowhere. Whoever pretends to be one gains a single stream.
+	c.canary = r.Header.Get(wire.HeaderCanary) != "" && !h.canaries[slot]
 	switch {
 	case h.over:
 		return nil, &wire.Error{Error: "shutting down", Code: wire.CodeUnavailable, RetryAfter: retryTotal}
 	case len(h.conns) >= total:
 		return nil, &wire.Error{Error: fmt.Sprintf("all %d streams of this gateway are taken", total), Code: wire.CodeUnavailable, RetryAfter: retryTotal}
-	case h.perAddr[slot] >= perAddr:
+	case h.perAddr[slot] >= perAddr && !c.canary:
 		return nil, &wire.Error{Error: fmt.Sprintf("all %d streams of your address are taken", perAddr), Code: wire.CodeRateLimit, RetryAfter: retryAddr}
 	}
-	h.perAddr[slot]++
 	h.conns[c] = struct{}{}
 	h.joinLocked(c, all)
 	if h.draining { // opened all the same: a browser never retries a 503
 		c.end(closeDrain)
 	}
-	h.count(1)
-	h.opened.Add(1)
-	if h.Hooks.Opened != nil {
-		h.Hooks.Opened()
+	if c.canary {
+		h.canaries[slot] = true
+	} else {
+		h.enterLocked(slot)
 	}
 	return func() {
 		h.lock()
 		defer h.mu.Unlock()
 		h.leaveLocked(c)
 		delete(h.conns, c)
-		if h.perAddr[slot]--; h.perAddr[slot] == 0 {
-			delete(h.perAddr, slot)
+		if c.canary {
+			delete(h.canaries, slot)
+		} else {
+			h.exitLocked(slot)
 		}
-		h.count(-1)
 		close(h.left)
 		h.left = make(chan struct{})
 	}, nil
+}
+
+// enterLocked takes a slot of an address, exitLocked gives it back.
+func (h *Hub) enterLocked(slot netip.Prefix) {
+	h.perAddr[slot]++
+	h.count(1)
+	h.opened.Add(1)
+	if h.Hooks.Opened != nil {
+		h.Hooks.Opened()
+	}
+}
+
+func (h *Hub) exitLocked(slot netip.Prefix) {
+	if h.perAddr[slot]--; h.perAddr[slot] == 0 {
+		delete(h.perAddr, slot)
+	}
+	h.count(-1)
 }
 
 func (h *Hub) count(delta int) {

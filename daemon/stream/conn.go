@@ -36,6 +36,7 @@ type conn struct {
 	bye     chan string   // capacity 1: the reason to end
 	cursors []cursor
 	since   resume
+	canary  bool // the observer's own: counted nowhere
 
 	out      http.ResponseWriter
 	control  *http.ResponseController
@@ -103,7 +104,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	h.counters(w.Header()) // this one included
-	if reason := c.serve(r.Context()); reason != "" {
+	if reason := c.serve(r.Context()); reason != "" && !c.canary {
 		h.fail(reason)
 	}
 }
@@ -224,7 +225,9 @@ func (c *conn) flush(b *batch) error {
 		return err
 	}
 	c.last = time.Now()
-	h.written(b, c.last)
+	if !c.canary {
+		h.written(b, c.last)
+	}
 	if cap(b.bytes) > 16<<10 { // a snapshot's worth is not kept for every connection
 		b.bytes = nil
 	}
@@ -250,7 +253,7 @@ func (h *Hub) written(b *batch, now time.Time) {
 func (c *conn) judge(ctx context.Context, err error) (failure string) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if c.hub.Hooks.Dropped != nil {
+		if c.hub.Hooks.Dropped != nil && !c.canary {
 			c.hub.Hooks.Dropped()
 		}
 		return wire.StreamSlow

@@ -353,3 +353,42 @@ func TestRunsEndEndsStreams(t *testing.T) {
 		}
 	})
 }
+
+func TestTheObserversCanaryIsCountedNowhere(t *testing.T) {
+	var opened atomic.Int64
+	url := serve(t, &stream.Hub{
+		Source: newExchange(), MaxPerAddr: func() int { return 1 }, ClientAddr: stream.AddrBehind(nil),
+		Hooks: stream.Hooks{Opened: func() { opened.Add(1) }},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	open := func(canary bool) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if canary {
+			req.Header.Set(wire.HeaderCanary, "1")
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	if resp := open(true); resp.StatusCode != http.StatusOK || resp.Header.Get(wire.HeaderStreamsConnected) != "0" {
+		t.Errorf("canary: status %d, %s connected", resp.StatusCode, resp.Header.Get(wire.HeaderStreamsConnected))
+	}
+	if resp := open(false); resp.StatusCode != http.StatusOK || resp.Header.Get(wire.HeaderStreamsConnected) != "1" {
+		t.Errorf("a user beside it: status %d, %s connected", resp.StatusCode, resp.Header.Get(wire.HeaderStreamsConnected))
+	}
+	// The second that says so is an ordinary stream, and one is the limit.
+	if resp := open(true); resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a second canary of the address: status %d, want 429", resp.StatusCode)
+	}
+	if opened.Load() != 1 {
+		t.Errorf("%d streams were counted as opened, want the user's", opened.Load())
+	}
+}

@@ -142,6 +142,7 @@ type Hub struct {
 	unborn   []*topic // to be started by Run
 	conns    map[*conn]struct{}
 	perAddr  map[netip.Prefix]int
+	canaries map[netip.Prefix]bool
 }
 
 // lock locks and makes what a literal leaves out.
@@ -156,6 +157,7 @@ func (h *Hub) lock() {
 	h.topics = map[market.Series]*topic{}
 	h.conns = map[*conn]struct{}{}
 	h.perAddr = map[netip.Prefix]int{}
+	h.canaries = map[netip.Prefix]bool{}
 }
 
 // Run keeps the topics until ctx ends; then it ends all streams and returns nil.
