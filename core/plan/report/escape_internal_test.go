@@ -85,7 +85,7 @@ func FuzzTextIsNeverMarkup(f *testing.F) {
 	for _, s := range []string{
 		"x", "a | b", `\|`, "\\", "`", "``` x", "**", "_a_", "~x~", "<b>", "&lt;", "[a](b)", "![", "https://a.bc", "www.a.bc", "a@b.cd", "mailto:a@b.cd",
 		"xmpp:a@b.cd", "ftp://a.bc/", "# a", "1. a", "1) a", "- a", "+ a", "> a", "---", "===", "- [x] a", ":+1:", "$a$", "[^1]", "<!-- a", "-->", "a\nb", "\x1b[31m", "\u202e",
-		"\u2028", "\u00a0", "{{.}}", "</style>", "]]>", "'\"", "\x00", "\xff", "WWW.a.bc", "a <!-- -->@b", strings.Repeat("`|", 30), "|\\|\\\\|", "hTTps://a.bc", "a\u0085b", "\ufffe", "\uffff",
+		"\u2028", "\u00a0", "{{.}}", "</style>", "]]>", "'\"", "\x00", "\xff", "WWW.a.bc", "a <!-- -->@b", "@", "@a <b>b</b> www.a.bc", "a @ <b>b</b>", strings.Repeat("`|", 30), "|\\|\\\\|", "hTTps://a.bc", "a\u0085b", "\ufffe", "\uffff",
 	} {
 		f.Add(s)
 	}

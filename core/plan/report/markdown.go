@@ -183,15 +183,15 @@ func escape(s string) string {
 	var out strings.Builder
 	for i, r := range s {
 		switch {
-		case r == '@':
-			// An escaped @ still makes an address of mail, and of a person on
-			// GitHub; a comment before it does not.
+		case r == '@' && i > 0:
+			// An escaped @ still makes an address of mail; one behind a comment does
+			// not. A line that begins with a comment would be HTML up to its end.
 			out.WriteString("<!-- -->@")
 			continue
 		case strings.ContainsRune(special, r),
 			r == ':' && !clock(s[i+1:]),                              // https://…, :smile:
 			r == '.' && i >= 3 && strings.EqualFold(s[i-3:i], "www"), // www.…
-			i == 0 && strings.ContainsRune("#+-=>", r):               // headings, lists, quotations
+			i == 0 && strings.ContainsRune("#+-=>@", r):              // headings, lists, quotations
 			out.WriteByte('\\')
 		case (r == '.' || r == ')') && i > 0 && strings.Trim(s[:i], digits) == "" && (i+1 == len(s) || s[i+1] == ' '):
 			out.WriteByte('\\') // lists with numbers
