@@ -4,7 +4,7 @@
 // [Run] nests what must end in order and sets side by side what need not:
 //
 //	store (embedded engine, when no Redis is configured)
-//	└─ servers ∥ market feed ∥ stream hub ∥ outbox relay ∥ heart ∥ hints ∥ gauges ∥ lease.Run(lead)
+//	└─ servers ∥ market feed ∥ stream hub ∥ outbox relay ∥ heart ∥ hints ∥ gauges ∥ observer ∥ lease.Run(lead)
 //	                                                                                └─ engine
 //
 // Each part is one blocking Run(ctx) error. The end goes the other way: at the end
@@ -75,13 +75,14 @@ type house struct {
 	engine      *engine.Engine
 	elector     *lease.Elector
 	relay       *outbox.Relay
+	judge       *judge // nil without the observer's role
 	doors       []*door
 }
 
 // Run is the life of a process: it returns after everything has ended, nil when
 // that was because ctx ended.
 func Run(ctx context.Context, o Options) (err error) {
-	h, err := build(o)
+	h, err := build(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // build makes the parts; it starts none, but opens the data directory and the
 // listeners, so that a mistake shows at once.
-func build(o Options) (*house, error) {
+func build(ctx context.Context, o Options) (*house, error) {
 	h := &house{o: o, began: time.Now(), id: o.InstanceID, hints: make(chan struct{}, 1)}
 	h.heart.wake = make(chan struct{}, 1)
 	if h.id == "" {
@@ -127,6 +128,9 @@ func build(o Options) (*house, error) {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, h.close())
 		}
+	}
+	if err := h.buildJudge(ctx); err != nil {
+		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
 }
@@ -288,6 +292,12 @@ func (h *house) close() error {
 	var errs []error
 	for _, d := range h.doors {
 		errs = append(errs, d.close())
+	}
+	if h.judge != nil {
+		errs = append(errs, h.judge.Close())
+		if h.judge.docker != nil {
+			errs = append(errs, h.judge.docker.Close())
+		}
 	}
 	if h.store != nil {
 		errs = append(errs, h.store.Close())

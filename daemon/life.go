@@ -27,6 +27,9 @@ func (h *house) live(ctx, outer context.Context) error {
 			return h.work(ctx, outer)
 		}},
 	}
+	if j := h.judge; j != nil {
+		parts = append(parts, component{"observer", j.Run}, component{"canary", j.canary.Run}, component{"calls", j.runCalls(h.log)})
+	}
 	if h.sim != nil {
 		parts = append(parts, component{"simulator", h.sim.Run})
 	}

@@ -3,6 +3,9 @@ package daemon
 import (
 	"io"
 	"net/netip"
+	"time"
+
+	"github.com/spark-ta/spark/core/wire"
 )
 
 // Options say what a process is and does. The zero value is not useful: the command
@@ -50,6 +53,10 @@ type Options struct {
 	OpsToken string
 	APIToken string
 
+	PrometheusURL string    // asked instead of the observer's own samples
+	Escalation    [3]string // webhook URLs that the observer calls at levels 1 to 3
+	Hypercare     HypercareOptions
+
 	LogLevel  string // debug, info, warn, error
 	LogFormat string // text, json
 	Secrets   []string
@@ -59,6 +66,38 @@ type Options struct {
 	// answered; may be nil.
 	Ready func(Addresses)
 }
+
+// HypercareOptions are the section hypercare of the configuration file.
+type HypercareOptions struct {
+	Plan      string // path of a plan; empty: the shipped one
+	Profile   string // of wire.Start; empty: found out
+	Operators []wire.OperatorKey
+	Targets   []ScrapeTarget
+	Commands  map[string]NamedCommand
+	Grafana   *GrafanaOptions
+	Docker    *DockerOptions
+}
+
+// ScrapeTarget is a metrics page that no registry knows.
+type ScrapeTarget struct {
+	URL    string
+	Labels map[string]string
+}
+
+// NamedCommand is what a plan may have run, by its name.
+type NamedCommand struct {
+	Run     []string
+	Timeout time.Duration
+}
+
+// GrafanaOptions say where a Grafana is.
+type GrafanaOptions struct {
+	URL   string
+	Token string // of its file; may be empty
+}
+
+// DockerOptions say where a container engine is.
+type DockerOptions struct{ Host string }
 
 // SimOptions are of the built-in exchange simulator.
 type SimOptions struct {

@@ -163,6 +163,11 @@ func (h *house) health(role string) wire.Health {
 			out.Reasons = append(out.Reasons, "the exchange is not reached")
 		}
 	}
+	if role == wire.RoleObserver && h.judge != nil {
+		if err := h.judge.Err(); err != nil {
+			out.Reasons = append(out.Reasons, "hypercare: "+err.Error())
+		}
+	}
 	out.OK = len(out.Reasons) == 0
 	return out
 }

@@ -315,6 +315,13 @@ func (s *Store) Ping(ctx context.Context) (time.Duration, error) {
 	return time.Since(began), translate(ctx, "ping", err)
 }
 
+// Info returns the text of INFO with these sections, of one server when there are
+// several.
+func (s *Store) Info(ctx context.Context, sections ...string) (string, error) {
+	text, err := s.client.Info(ctx, sections...).Result()
+	return text, translate(ctx, "info", err)
+}
+
 // translate gives an error of the client its meaning. What is not known to be an
 // answer of a healthy server counts as unavailable.
 func translate(ctx context.Context, what string, err error) error {
