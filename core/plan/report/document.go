@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spark-ta/spark/core/plan"
 	"github.com/spark-ta/spark/core/wire"
@@ -44,6 +45,18 @@ type table struct {
 type cell struct {
 	Label string
 	Spans []span
+}
+
+// Wide reports whether a telephone shows the table as a card for each row.
+func (t *table) Wide() bool { return len(t.Head) > 3 }
+
+// Short reports whether a cell is not to be broken: a word, an id, a time.
+func (c cell) Short() bool {
+	n := 0
+	for _, s := range c.Spans {
+		n += utf8.RuneCountInString(s.Text)
+	}
+	return n > 0 && n <= len("2006-01-02 15:04:05")
 }
 
 // span is some words of one kind.

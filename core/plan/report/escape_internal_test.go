@@ -70,7 +70,9 @@ func nodes(t *testing.T, page []byte) (elements, text string) {
 		case xml.StartElement:
 			names.WriteString("<" + tok.Name.Local)
 			for _, a := range tok.Attr {
-				names.WriteString(" " + a.Name.Local)
+				if a.Value != "short" { // depends on how long a text is
+					names.WriteString(" " + a.Name.Local)
+				}
 			}
 			names.WriteString(">\n")
 		case xml.EndElement:

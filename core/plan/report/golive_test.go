@@ -84,7 +84,7 @@ func TestGoOrNoGo(t *testing.T) {
 				t.Errorf("the report lacks %q", test.want)
 			}
 			page := string(write(t, report.HTML, c.records, c.head.Seq))
-			if !strings.Contains(page, ">"+word+"</b>: "+rest) || strings.Count(page, "<td data-label=\"Required\">required</td>") != 2 {
+			if !strings.Contains(page, ">"+word+"</b>: "+rest) || strings.Count(page, " data-label=\"Required\">required</td>") != 2 {
 				t.Errorf("the page lacks %q or its rows", test.want)
 			}
 		})

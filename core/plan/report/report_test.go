@@ -184,7 +184,9 @@ func skeleton(t testing.TB, page []byte) string {
 				if !slices.Contains(attributes, a.Name.Local) {
 					t.Fatalf("the page has an attribute %s", a.Name.Local)
 				}
-				out.WriteString(" " + a.Name.Local)
+				if a.Value != "short" { // depends on how long a text is
+					out.WriteString(" " + a.Name.Local)
+				}
 			}
 			out.WriteString(">\n")
 		case xml.EndElement:

@@ -123,3 +123,28 @@ func TestTheReportSaysWhereLinesAreMissing(t *testing.T) {
 		}
 	}
 }
+
+// A journal of 48 h has some 100,000 records, each of which passes here for a report.
+func BenchmarkAdd(b *testing.B) {
+	c := story(b, false)
+	l := report.NewTimeline()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		l.Add(c.records[1+i%(len(c.records)-1)])
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	c := story(b, false)
+	s, at, lines := replay(b, c.records, c.head.Seq)
+	for _, f := range formats {
+		b.Run(f, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := report.Write(f, s, at, lines); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
