@@ -71,6 +71,7 @@ type Start struct {
 }
 
 func (a Start) do(m *Machine, by Actor) (string, error) {
+	a.T0 = a.T0.Truncate(time.Millisecond) // as the machine counts
 	if m.s.Running() {
 		return "", refuse(ErrConflict, "", "run %s is under way since %s", m.s.ID, m.s.T0.Format(time.RFC3339))
 	}
