@@ -54,9 +54,21 @@ func Lines(a ui.Area, t *ui.Theme, lines []Line, empty safetext.Text) {
 	high = ceiling(high)
 	for i, l := range lines {
 		if low, _ := extent(prepared[i]); finite(low) {
-			plot(a, prepared[i], l, high, i == 0)
+			s := scale{high: high, labelWidth: labelWidth, label: ui.Count}
+			plot(a, prepared[i], l, s, i == 0)
 		}
 	}
+}
+
+// Fit returns the figures spread over the plot of [Lines] in w columns, so that a
+// window fills it however many figures it has. Of more figures than columns the one
+// farthest from the mean of them all is kept: neither a spike nor a dip disappears.
+func Fit(figures []float64, w int) []float64 {
+	n := w - labelWidth - 1
+	if n < 2 {
+		return nil
+	}
+	return spread(squeeze(bounded(figures), n), n+1)
 }
 
 // prepare returns exactly width figures: the newest, with a hole before the first.
@@ -87,17 +99,24 @@ func ceiling(v float64) float64 {
 	return 10 * power
 }
 
-func plot(a ui.Area, figures []float64, l Line, high float64, withAxis bool) {
+// scale is the range of a chart and how its labels are written, all equally wide.
+type scale struct {
+	low, high  float64
+	labelWidth int
+	label      func(float64) string
+}
+
+func plot(a ui.Area, figures []float64, l Line, s scale, withAxis bool) {
 	options := []asciigraph.Option{
-		asciigraph.Height(a.H - 1), asciigraph.LowerBound(0), asciigraph.UpperBound(high),
-		asciigraph.YAxisValueFormatter(func(v float64) string { return pad(ui.Count(v)) }),
+		asciigraph.Height(a.H - 1), asciigraph.LowerBound(s.low), asciigraph.UpperBound(s.high),
+		asciigraph.YAxisValueFormatter(func(v float64) string { return pad(s.label(v), s.labelWidth) }),
 	}
 	if l.Mark != 0 {
 		options = append(options, asciigraph.SeriesChars(asciigraph.CreateCharSet(string(l.Mark))))
 	}
-	// A row is " label ┤figures": the axis stands at column 7 because the label's
-	// width is ours.
-	const axis = labelWidth + 2
+	// A row is " label ┤figures": the place of the axis follows from the label's
+	// width, which is ours.
+	axis := s.labelWidth + 2
 	for y, row := range strings.Split(asciigraph.Plot(figures, options...), "\n") {
 		labelled := y == 0 || y == a.H-1 || 2*y == a.H-1
 		x := 0
@@ -111,8 +130,8 @@ func plot(a ui.Area, figures []float64, l Line, high float64, withAxis bool) {
 				if labelled {
 					tick = '┤'
 				}
-				a.Put(labelWidth, y, ui.Border, tick)
-			case x > 0 && x <= labelWidth && withAxis && labelled:
+				a.Put(s.labelWidth, y, ui.Border, tick)
+			case x > 0 && x <= s.labelWidth && withAxis && labelled:
 				a.Put(x-1, y, ui.Dim, r)
 			}
 			x++
@@ -120,6 +139,6 @@ func plot(a ui.Area, figures []float64, l Line, high float64, withAxis bool) {
 	}
 }
 
-func pad(s string) string {
-	return strings.Repeat(" ", max(labelWidth-len([]rune(s)), 0)) + s
+func pad(s string, width int) string {
+	return strings.Repeat(" ", max(width-len([]rune(s)), 0)) + s
 }
