@@ -36,8 +36,11 @@ func (l *Live) take(feed *ring, e sse.Event) {
 	if !ok || !feed.add(e, event) {
 		return
 	}
-	if event.Kind == Trigger {
+	switch event.Kind {
+	case Trigger:
 		nudge(l.alerts)
+	case Judgement, Trouble:
+		l.care.hurry()
 	}
 	events, total := feed.newest(), feed.total
 	l.board.change(func(p *Picture, rev uint64) { p.Feed = Feed{Rev: rev, Total: total, Events: events} })
@@ -96,6 +99,10 @@ func Decode(e sse.Event) (Event, bool) {
 		return decoded(e.Data, ofLeader)
 	case wire.EventLog:
 		return decoded(e.Data, ofRecord)
+	case wire.EventVerdict:
+		return decoded(e.Data, ofVerdict)
+	case wire.EventIncident:
+		return decoded(e.Data, ofIncident)
 	}
 	return Event{}, false
 }
@@ -189,4 +196,34 @@ func ofRecord(w wire.LogRecord) (Event, bool) {
 		Kind: Record, Tone: tone, Time: time.UnixMilli(w.Time),
 		Who: safetext.Clean(w.Instance), Text: safetext.Clean(text),
 	}, true
+}
+
+func ofVerdict(w wire.VerdictEvent) (Event, bool) {
+	v := verdictOf(w.Verdict)
+	tone := Neutral
+	switch v {
+	case Pass:
+		tone = Fine
+	case Warn, Unknown:
+		tone = Warning
+	case Fail:
+		tone = Failure
+	}
+	text := string(v.Word()) + " " + w.Text
+	if w.Sentence != "" {
+		text += ": " + w.Sentence
+	}
+	return Event{Kind: Judgement, Tone: tone, Time: time.UnixMilli(w.Time), Who: safetext.Clean(w.Check), Text: safetext.Clean(text)}, true
+}
+
+func ofIncident(w wire.IncidentEvent) (Event, bool) {
+	tone := Warning
+	switch {
+	case w.State == "closed":
+		tone = Fine
+	case w.Level >= 2:
+		tone = Failure
+	}
+	text := fmt.Sprintf("incident of level %d %s: %s", w.Level, w.State, w.Title)
+	return Event{Kind: Trouble, Tone: tone, Time: time.UnixMilli(w.Time), Who: safetext.Clean(w.ID), Text: safetext.Clean(text)}, true
 }

@@ -9,6 +9,11 @@
 //	health   GET /health of the leading executor each second
 //	alerts   GET /alerts/list every 5 s and soon after an event
 //	gauges   GET /metrics of every instance every 2 s
+//	care     GET /api/hypercare every 2 s while it is shown, every 5 s else, and soon
+//	         after a verdict or an incident
+//	trends   six range queries of the observer every 15 s: the last hour
+//	graph    the range query of the chosen check every 15 s
+//	changes  the operator's, one after the other; reads of reports beside them
 //	market   candles by REST and one stream per gateway: the chart's series and
 //	         the ticker's symbols share a stream of the chart's timeframe
 //	bridge   the one that publishes
@@ -49,6 +54,8 @@ import (
 type Live struct {
 	// URL is the base URL of the observer.
 	URL string
+	// Token is of operations; it goes with changes, to the observer, and nowhere else.
+	Token string
 	// HTTP makes all requests. It must have no Timeout.
 	HTTP *http.Client
 	// Symbols are always watched; those of alerts are added.
@@ -67,6 +74,10 @@ type Live struct {
 	gauges chan struct{} // asks for the metrics now
 	// marketUp tells the stream of the market that the link came up.
 	marketUp <-chan struct{}
+	care     *care
+	changes  chan asked    // taken by runChanges
+	reads    chan asked    // taken by runReads
+	ended    chan struct{} // closed when Run has ended
 }
 
 // New returns a Live that shows the series first. It starts nothing.
@@ -81,6 +92,9 @@ func New(l Live, first market.Series) *Live {
 	l.health = make(chan struct{}, 1)
 	l.alerts = make(chan struct{}, 1)
 	l.gauges = make(chan struct{}, 1)
+	l.care = newCare()
+	l.changes, l.reads = make(chan asked), make(chan asked)
+	l.ended = make(chan struct{})
 	return &l
 }
 
@@ -111,6 +125,7 @@ func (l *Live) Select(s market.Series) { l.choice.set(s) }
 // Run follows the daemon until ctx ends, and returns ctx's error then. It returns
 // earlier only with a [PanicError].
 func (l *Live) Run(ctx context.Context) error {
+	defer close(l.ended)
 	url, series := safetext.Clean(l.URL), l.choice.get()
 	l.board.change(func(p *Picture, rev uint64) {
 		p.URL = url
@@ -122,6 +137,7 @@ func (l *Live) Run(ctx context.Context) error {
 	return together(ctx,
 		func(ctx context.Context) error { return l.board.bridge(ctx, l.Publish) },
 		l.runPulse, l.runFleet, l.runEvents, l.runHealth, l.runAlerts, l.runGauges, l.runMarket,
+		l.runCare, l.runTrends, l.runGraph, l.runChanges, l.runReads,
 	)
 }
 

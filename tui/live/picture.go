@@ -26,6 +26,9 @@ type Picture struct {
 	Watch  Watch
 	Chart  Chart
 	Feed   Feed
+	Care   Hypercare
+	Trends Trends
+	Graph  Graph
 }
 
 // Blank returns a picture in which nothing is known.
@@ -205,11 +208,13 @@ const (
 	Delivery
 	Leadership
 	Record // a log record of level warn or error
+	Judgement
+	Trouble // an incident
 )
 
 // String returns the kind as one word.
 func (k Kind) String() string {
-	return [...]string{"none", "trigger", "delivery", "leadership", "log"}[min(k, Record)]
+	return [...]string{"none", "trigger", "delivery", "leadership", "log", "verdict", "incident"}[min(k, Trouble)]
 }
 
 // Tone says how much an event matters.
