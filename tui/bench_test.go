@@ -12,9 +12,15 @@ import (
 // nothing that is shown (every panel is copied from its last drawing), "clock" the
 // second that passes, "picture" a picture of which every part is new.
 func BenchmarkView(b *testing.B) {
-	for _, screen := range []struct{ name, key string }{{"overview", "1"}, {"market", "3"}} {
-		m := console(b, 120, 40, Options{Theme: Dark}, quiet())
-		press(m, screen.key)
+	for _, screen := range []struct {
+		name string
+		keys []string
+	}{
+		{"overview", []string{"1"}}, {"market", []string{"3"}}, {"checks", []string{"2"}}, {"check", []string{"2", "enter"}}, {"objectives", []string{"2", "tab"}},
+		{"exit", []string{"2", "shift+tab", "shift+tab"}},
+	} {
+		m := console(b, 120, 40, Options{Theme: Dark}, caring())
+		press(m, screen.keys...)
 		bench := func(name string, change func(i int)) {
 			b.Run(screen.name+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
@@ -37,6 +43,7 @@ func BenchmarkView(b *testing.B) {
 func fresh(p *live.Picture, rev uint64) *live.Picture {
 	next := *p
 	next.Rev, next.Fleet.Rev, next.Health.Rev, next.Alerts.Rev, next.Gauges.Rev, next.Watch.Rev, next.Chart.Rev, next.Feed.Rev = rev, rev, rev, rev, rev, rev, rev, rev
+	next.Care.Rev, next.Trends.Rev, next.Graph.Rev = rev, rev, rev
 	return &next
 }
 
@@ -47,7 +54,7 @@ func BenchmarkFirstFrame(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		m := newModel(Options{Series: btc}, keys, func() time.Time { return night }, nil)
+		m := newModel(Options{Series: btc}, keys, func() time.Time { return night }, world{})
 		m.View()
 	}
 }

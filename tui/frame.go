@@ -1,12 +1,14 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/tui/live"
 	"github.com/spark-ta/spark/tui/live/sse"
+	"github.com/spark-ta/spark/tui/screen/hypercare"
 	"github.com/spark-ta/spark/tui/ui"
 )
 
@@ -71,42 +73,118 @@ func (m *model) drawTop(a ui.Area) {
 	style, state := m.connection()
 	end := a.Right(a.W-1, 0, style|ui.Bold, state)
 	left := a.Sub(0, 0, end-1, 1)
-	x := left.Text(0, 0, ui.Title|ui.Reverse, " SPARK ")
-	for _, fact := range m.facts() {
-		if x+ui.Width(fact)+3 > left.W {
+	x := 0
+	if a.W >= 72 || m.picture == nil || m.picture.Care.Run == nil {
+		x = left.Text(0, 0, ui.Title|ui.Reverse, " SPARK ")
+	}
+	for i, fact := range m.facts() {
+		room := 3
+		if i == 0 || fact.close {
+			room = 1
+		}
+		if x+ui.Width(fact.text)+room > left.W {
 			continue
 		}
-		if x > 8 {
+		if room == 3 {
 			x = left.Text(x, 0, ui.Border, ui.Say(" %c", m.theme.Glyphs.Dot))
 		}
-		x = left.Text(x, 0, ui.Plain, " "+fact)
+		x = left.Text(x+1, 0, fact.style, fact.text)
 	}
 }
 
+// fact is one thing that the top line says.
+type fact struct {
+	style ui.Style
+	text  safetext.Text
+	close bool // to the one before
+}
+
 // facts returns what stands in the top line, the most important first.
-func (m *model) facts() []safetext.Text {
-	var facts []safetext.Text
+func (m *model) facts() []fact {
+	var facts []fact
+	plain := func(t safetext.Text) { facts = append(facts, fact{style: ui.Plain, text: t}) }
 	if m.options.ReadOnly {
-		facts = append(facts, "READ-ONLY")
+		plain("READ-ONLY")
 	}
 	p := m.picture
 	if p == nil {
-		return append(facts, m.phase)
+		plain(m.phase)
+		return facts
 	}
+	facts = append(facts, runFacts(&p.Care)...)
 	host := strings.TrimPrefix(strings.TrimPrefix(string(p.URL), "http://"), "https://")
-	facts = append(facts, safetext.Clean(host))
+	leader := safetext.Text("")
 	if i, ok := p.Fleet.Leader(); ok {
-		facts = append(facts, ui.Say("leader %s #%d", i.ID, i.Epoch))
+		leader = ui.Say("leader %s #%d", i.ID, i.Epoch)
 	} else if len(p.Fleet.Instances) > 0 {
-		facts = append(facts, "NO LEADER")
+		leader = "NO LEADER"
 	}
-	if v := version(p); v != "" {
-		facts = append(facts, v)
+	if p.Care.Run == nil {
+		plain(safetext.Clean(host))
+	}
+	if leader != "" {
+		plain(leader)
+	}
+	if v := version(p); v != "" && p.Care.Run == nil {
+		plain(v)
+	}
+	if r := p.Care.Run; r != nil {
+		plain(ui.Say("%s %s", r.PlanID, r.Version))
+		plain(safetext.Clean(host))
 	}
 	if p.Health.Known {
-		facts = append(facts, ui.Say("up %s", ui.Age(p.Health.Uptime.Truncate(time.Second))))
+		plain(ui.Say("up %s", ui.Age(p.Health.Uptime.Truncate(time.Second))))
 	}
 	return facts
+}
+
+// runFacts is what the top line says of a run: how far it is, and how its three
+// objectives stand.
+func runFacts(h *live.Hypercare) []fact {
+	r := h.Run
+	if r == nil {
+		return nil
+	}
+	var facts []fact
+	if r.Rehearsal {
+		facts = append(facts, fact{style: ui.Warn | ui.Bold | ui.Reverse, text: "REHEARSAL"})
+	}
+	facts = append(facts, fact{style: ui.Bold, text: hypercare.Elapsed(h.Elapsed())})
+	return append(facts, chips(r)...)
+}
+
+// chips are the three objectives in short: name, value, and the verdict's letter. One
+// that the run does not have, or has not measured, is UNKN.
+func chips(r *live.Run) []fact {
+	var facts []fact
+	for _, c := range []struct {
+		name safetext.Text
+		says []string // in the id or the title
+	}{{"SSE", []string{"sse", "stream"}}, {"LAT", []string{"lat", "p95", "eval"}}, {"NTF", []string{"notif", "ntf", "deliver"}}} {
+		chip := fact{style: ui.Warn, text: c.name + " UNKN", close: len(facts) > 0}
+		for i := range r.SLOs {
+			o := &r.SLOs[i]
+			if !says(o, c.says) {
+				continue
+			}
+			if value := hypercare.Short(o); value != "" && o.Verdict != live.Unknown {
+				chip.style, chip.text = hypercare.Style(o.Verdict), ui.Say("%s %s %c", c.name, value, o.Verdict.Letter())
+			}
+			break
+		}
+		facts = append(facts, chip)
+	}
+	return facts
+}
+
+func says(o *live.SLO, words []string) bool {
+	text := strings.ToLower(string(o.ID + " " + o.Title))
+	for _, w := range words {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // version returns the version of the fleet, and says when there is more than one.
@@ -183,16 +261,30 @@ func (m *model) banner() func(ui.Area) {
 	}
 }
 
-// drawFooter names the keys that work here, those of the whole console first.
+// footer returns the bindings that work here: the way to help and out first, then
+// those of the place, then those of the whole console.
+func (m *model) footer() []ui.Binding {
+	in := m.context()
+	here := m.keys.In(in)
+	if in.Closed() || in == ui.InHelp {
+		return here
+	}
+	var first, rest []ui.Binding
+	for _, b := range m.keys.In(ui.Everywhere) {
+		if b.Action == ui.Help || b.Action == ui.Quit {
+			first = append(first, b)
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	return slices.Concat(first, here, rest)
+}
+
+// drawFooter names the keys that work here.
 func (m *model) drawFooter(a ui.Area) {
 	a.Fill(ui.Plain)
-	in := m.context()
-	var shown []ui.Binding
-	if in != ui.InPalette && in != ui.InHelp {
-		shown = append(shown, m.keys.In(ui.Everywhere)...)
-	}
 	x := 1
-	for _, b := range append(shown, m.keys.In(in)...) {
+	for _, b := range m.footer() {
 		keys, label, ok := strings.Cut(b.Footer, " ")
 		if !ok {
 			continue

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/tui/live"
+	"github.com/spark-ta/spark/tui/live/livetest"
 	"github.com/spark-ta/spark/tui/live/sse"
 )
 
@@ -37,6 +38,20 @@ func scenes() []scene {
 		{"market of a symbol that is not listed", refused(), []string{"3"}},
 		{"help", quiet(), []string{"?"}},
 		{"palette", quiet(), []string{"3", ":", "s", "o", "l"}},
+		{"overview in hypercare", caring(), nil},
+		{"hypercare", caring(), []string{"2"}},
+		{"hypercare, a check", caring(), []string{"2", "enter"}},
+		{"hypercare, a manual check", rehearsing(), []string{"2", "left", "enter"}},
+		{"hypercare, objectives", caring(), []string{"2", "tab"}},
+		{"hypercare, incidents", caring(), []string{"2", "tab", "tab"}},
+		{"hypercare, decisions", caring(), []string{"2", "tab", "tab", "tab"}},
+		{"hypercare, exit", caring(), []string{"2", "shift+tab", "shift+tab", "O"}},
+		{"hypercare, report", caring(), []string{"2", "shift+tab"}},
+		{"hypercare before a run", planned(), []string{"2"}},
+		{"hypercare, start?", planned(), []string{"2", "S", "enter", "enter"}},
+		{"hypercare of an older daemon", older(), []string{"2"}},
+		{"hypercare, waive", caring(), []string{"2", "down", "W", "n", "o", "enter"}},
+		{"hypercare without its daemon", lostCare(), []string{"2"}},
 	}
 }
 
@@ -75,6 +90,65 @@ func trouble() *live.Picture {
 		p.Watch.Tickers[i].At = night.Add(-20 * time.Second)
 	}
 	p.Feed.Events[1].Text = "1m price price>level at 68123.4 (late) \u202e\u2066👍🏽 e\u0301 世界 🇩🇪 \x1b[2J"
+	return p
+}
+
+// caring is a quiet fleet in the middle of a run that is not quiet.
+func caring() *live.Picture {
+	p := quiet()
+	p.Care = live.HypercareOf(livetest.Hypercare(night))
+	p.Care.Rev, p.Care.At = 1, night
+	p.Graph = live.Graph{Rev: 1, Of: live.GraphOf{Query: `sum by (instance) (log_records_total{level="error"})`}, From: night.Add(-37 * time.Minute), To: night}
+	for i, name := range []safetext.Text{"node-a", "node-b", "node-c"} {
+		figures := make([]float64, 240)
+		for j := range figures {
+			figures[j] = float64(i * (j / 60))
+		}
+		p.Graph.Lines = append(p.Graph.Lines, live.Series{Name: name, Figures: figures})
+	}
+	p.Trends = live.Trends{Rev: 1, Known: true, At: night}
+	for i := range 121 {
+		x := float64(i)
+		p.Trends.Evaluations = append(p.Trends.Evaluations, 240+40*math.Sin(x/9))
+		p.Trends.Triggers = append(p.Trends.Triggers, float64(i/20%5))
+		p.Trends.Sent = append(p.Trends.Sent, float64((i+3)/20%5))
+		p.Trends.Failed = append(p.Trends.Failed, float64(i/100))
+		p.Trends.Streams = append(p.Trends.Streams, 7)
+		p.Trends.P95 = append(p.Trends.P95, 0.012+0.004*math.Cos(x/7))
+	}
+	return p
+}
+
+// rehearsing is the same, in virtual time.
+func rehearsing() *live.Picture {
+	p := caring()
+	run := *p.Care.Run
+	run.Rehearsal, run.Scenario = true, "stuck leader"
+	p.Care.Run = &run
+	return p
+}
+
+// planned is an observer that has a plan and no run.
+func planned() *live.Picture {
+	p := quiet()
+	w := livetest.Hypercare(night)
+	w.Run = nil
+	p.Care = live.HypercareOf(w)
+	p.Care.Rev, p.Care.At = 1, night
+	return p
+}
+
+// older is a daemon that does not judge.
+func older() *live.Picture {
+	p := quiet()
+	p.Care = live.Hypercare{Rev: 1, At: night, Missing: true}
+	return p
+}
+
+// lostCare is a run whose observer was lost.
+func lostCare() *live.Picture {
+	p := caring()
+	p.Link = trouble().Link
 	return p
 }
 
@@ -189,6 +263,20 @@ func TestWhatMattersIsWrittenAtEverySize(t *testing.T) {
 		{"market of a symbol that is not listed", []string{"NO CANDLES", "no candles: HTTP 400: no such symbol"}},
 		{"help", []string{"Everywhere", "leave the console"}},
 		{"palette", []string{"symbol SOLUSDT", " : sol"}},
+		{"overview in hypercare", []string{"T+00:22", "SSE UNKN", "LAT 0.4s P", "NTF 96.1% W", "hypercare T+15m", "1 incident L2"}},
+		{"hypercare", []string{"T+15m", "BLOCKED", "due in 3m", "FAIL key No critical errors in logs", "UNKN key", "sees 2 of 3 targets"}},
+		{"hypercare, a check", []string{"log.fatal", "FAIL", "node-c wrote 4 fatal records", "== 0", "100%", "02:42 to 03:04", "03:04, now"}},
+		{"hypercare, a manual check", []string{"REHEARSAL", "PEND", "operations-lead", "02:52, 12m ago"}},
+		{"hypercare, objectives", []string{"UNKN", "not measured", "even spending: 1%", "30m 0.4 of 9.6"}},
+		{"hypercare, incidents", []string{"OPEN", "L2", "node-c does not", "nobody yet"}},
+		{"hypercare, decisions", []string{"PROPOSED", "ALERT_COOLDOWN_SEC", "300 → 180", "412 of 1,004"}},
+		{"hypercare, exit", []string{"3 of 6", "NOT MET", "MET", "no key check fails"}},
+		{"hypercare, report", []string{"# 48 hours after a deployment", "[x] Health", "912 bytes"}},
+		{"hypercare before a run", []string{"No run has been started", "spark-48h", "7 checkpoints, 58 checks", "S starts it"}},
+		{"hypercare, start?", []string{"Start plan spark-48h", "v1.4.0", "No (enter)", "Yes (shift Y)"}},
+		{"hypercare of an older daemon", []string{"does not judge", "404", "SPARK_ROLES"}},
+		{"hypercare, waive", []string{"Waive sse.slo", "reason: 2 characters, at least 20 are required"}},
+		{"hypercare without its daemon", []string{"CONNECTION LOST", "LOST 12s", "BLOCKED", "log"}},
 	}
 	all := scenes()
 	for i, tt := range tests {
@@ -214,6 +302,7 @@ func TestASmallTerminalIsToldWhatItHides(t *testing.T) {
 	}{
 		{"1", 60, 16, "prices and charts are hidden below 80×22"}, {"1", 79, 40, "prices and charts are hidden below 80×22"}, {"1", 80, 22, ""},
 		{"3", 60, 16, "prices and triggers are hidden below 110×30"}, {"3", 110, 29, "triggers are hidden below 30 rows"},
+		{"2", 60, 16, ""}, {"2", 79, 15, "60×16 needed"},
 		{"3", 109, 30, "prices are hidden below 110 columns"}, {"3", 110, 30, ""},
 		{"1", 59, 16, "60×16 needed"}, {"1", 60, 15, "60×16 needed"},
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/tui/live"
 	"github.com/spark-ta/spark/tui/live/sse"
+	"github.com/spark-ta/spark/tui/screen/hypercare"
 	"github.com/spark-ta/spark/tui/ui"
 )
 
@@ -102,6 +103,15 @@ func (s *script) picture() *live.Picture {
 			Rev: uint64(s.byte()), Series: s.series(), Loading: s.below(2) == 0, Err: s.text(), Stream: s.stream(), Latency: time.Duration(s.figure()), At: s.moment(),
 		},
 		Feed: live.Feed{Rev: uint64(s.byte())},
+		Care: s.care(),
+		Trends: live.Trends{
+			Rev: uint64(s.byte()), Known: s.below(2) == 0, At: s.moment(), Err: s.text(), Evaluations: s.figures(), Triggers: s.figures(), Sent: s.figures(),
+			Failed: s.figures(), Streams: s.figures(), P95: s.figures(),
+		},
+		Graph: live.Graph{Rev: uint64(s.byte()), Of: live.GraphOf{Query: s.id()}, From: s.moment(), To: s.moment(), More: s.byte(), Loading: s.below(2) == 0, Err: s.text()},
+	}
+	for range s.below(live.MaxLines + 1) {
+		p.Graph.Lines = append(p.Graph.Lines, live.Series{Name: s.text(), Figures: s.figures()})
 	}
 	for range s.below(70) {
 		p.Fleet.Instances = append(p.Fleet.Instances, live.Instance{
@@ -137,7 +147,17 @@ func (s *script) series() coremarket.Series {
 
 // message returns anything that Bubble Tea or the follower may send.
 func (s *script) message() tea.Msg {
-	switch s.below(16) {
+	switch s.below(20) {
+	case 13:
+		return live.Result{
+			Gen: uint64(s.below(4)), Label: s.text(), Err: s.text(), Closing: &live.Closing{Statement: s.text(), Note: s.text(), Head: s.text(), Ready: s.below(2) == 0},
+		}
+	case 14:
+		return live.Result{Gen: uint64(s.below(4)), Report: &live.Report{Text: s.text() + "\n\n# " + s.text()}}
+	case 15:
+		return ui.ShowCheck(s.id())
+	case 16:
+		return hypercare.Saved{Name: s.text(), Err: s.text()}
 	case 0, 1:
 		return tea.WindowSizeMsg{Width: s.below(256) + s.below(146), Height: s.below(121)}
 	case 2:
@@ -236,7 +256,12 @@ func TestAnyMessagesMakeSoundFrames(t *testing.T) {
 func TestFramesAreSoundAtEverySize(t *testing.T) {
 	t.Parallel()
 	m := console(t, 1, 1, Options{Theme: Light}, trouble())
-	for _, keys := range [][]string{nil, {"3"}, {"?"}, {":"}} {
+	for _, keys := range [][]string{
+		nil, {"3"}, {"?"}, {":"}, {"2"}, {"2", "enter"}, {"tab"}, {"tab"}, {"tab"}, {"tab", "O"}, {"tab"}, {"2", "down", "W"}, {"2", "left", "up", "U", "x", "enter"},
+	} {
+		if keys != nil && keys[0] == "2" {
+			m.Update(evil())
+		}
 		press(m, keys...)
 		for w := 1; w <= 400; w += 1 + w/6 {
 			for h := 1; h <= 120; h += 1 + h/6 {
@@ -246,6 +271,8 @@ func TestFramesAreSoundAtEverySize(t *testing.T) {
 				}
 			}
 		}
-		press(m, "esc")
+		if keys == nil || keys[0] != "tab" && len(keys) > 0 {
+			press(m, "esc")
+		}
 	}
 }

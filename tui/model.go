@@ -9,6 +9,7 @@ import (
 	coremarket "github.com/spark-ta/spark/core/market"
 	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/tui/live"
+	"github.com/spark-ta/spark/tui/screen/hypercare"
 	"github.com/spark-ta/spark/tui/screen/market"
 	"github.com/spark-ta/spark/tui/screen/overview"
 	"github.com/spark-ta/spark/tui/ui"
@@ -45,12 +46,13 @@ type model struct {
 	picture       *live.Picture
 	phase         safetext.Text
 
-	overview *overview.Screen
-	market   *market.Screen
-	front    screen
-	help     *help    // open if not nil
-	palette  *palette // open if not nil
-	history  []string // of the palette, newest last
+	overview  *overview.Screen
+	hypercare *hypercare.Screen
+	market    *market.Screen
+	front     screen
+	help      *help    // open if not nil
+	palette   *palette // open if not nil
+	history   []string // of the palette, newest last
 
 	leaving func() // told once that the operator leaves; called by a command
 	left    bool
@@ -60,18 +62,29 @@ type model struct {
 	stale  bool   // the frame must be drawn anew
 }
 
-// newModel returns the model of a console. selectSeries is called by commands, not
-// by Update.
-func newModel(o Options, keys ui.Keymap, clock func() time.Time, selectSeries func(coremarket.Series)) *model {
+// world is what the model asks of the world. Its functions are called by commands,
+// not by Update.
+type world struct {
+	selectSeries func(coremarket.Series)
+	do           func(live.Request) live.Result
+	show         func(bool) // hypercare is in front
+	graph        func(live.GraphOf)
+	save         func(name string, content []byte) error
+}
+
+// newModel returns the model of a console.
+func newModel(o Options, keys ui.Keymap, clock func() time.Time, w world) *model {
 	m := &model{
 		options: o, keys: keys, dark: o.Theme != Light, width: 80, height: 24,
 		clock: clock, now: clock(), phase: "connecting",
 	}
 	m.theme = m.chooseTheme()
 	m.overview = &overview.Screen{Theme: m.theme, Zone: o.Zone}
-	m.market = &market.Screen{Theme: m.theme, Zone: o.Zone, Series: o.Series, Select: selectSeries}
+	m.market = &market.Screen{Theme: m.theme, Zone: o.Zone, Series: o.Series, Select: w.selectSeries}
+	m.hypercare = &hypercare.Screen{Theme: m.theme, Zone: o.Zone, ReadOnly: o.ReadOnly, Do: w.do, Show: w.show, Graph: w.graph, Save: w.save}
 	m.front = m.overview
-	m.tell(ui.Clock(m.now))
+	m.overview.Update(ui.Clock(m.now))
+	m.market.Update(ui.Clock(m.now))
 	m.stale = true
 	return m
 }
@@ -132,7 +145,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if msg.At.After(m.now) {
 			m.now = msg.At
 		}
-		m.tell(ui.Clock(m.now), msg)
+		return m, m.tell(ui.Clock(m.now), msg)
 	case phase:
 		m.phase = safetext.Text(msg)
 	case stop:
@@ -142,14 +155,19 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.PasteMsg:
 		if m.palette != nil {
 			m.palette.insert(msg.Content)
+		} else if m.help == nil {
+			return m, m.front.Update(msg)
 		}
 	case tea.MouseWheelMsg:
 		m.wheel(msg)
 	case ui.Action:
 		return m, m.do(msg)
 	case ui.ShowSymbol, ui.ShowTimeframe:
-		m.front = m.market
-		return m, m.market.Update(msg)
+		return m, tea.Batch(m.bring(m.market), m.market.Update(msg))
+	case ui.ShowCheck:
+		return m, tea.Batch(m.bring(m.hypercare), m.hypercare.Update(msg))
+	case live.Result, hypercare.Saved:
+		return m, m.hypercare.Update(msg)
 	default:
 		m.stale = stale
 	}
@@ -157,11 +175,24 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 // tell hands messages to every screen: those behind stay up to date.
-func (m *model) tell(messages ...tea.Msg) {
+func (m *model) tell(messages ...tea.Msg) tea.Cmd {
+	var cmds []tea.Cmd
 	for _, msg := range messages {
-		m.overview.Update(msg)
-		m.market.Update(msg)
+		cmds = append(cmds, m.overview.Update(msg), m.hypercare.Update(msg), m.market.Update(msg))
 	}
+	return tea.Batch(cmds...)
+}
+
+// bring brings a screen to the front, and tells the hypercare screen, which costs the
+// observer more while it is there.
+func (m *model) bring(s screen) tea.Cmd {
+	was := m.front
+	m.help, m.front = nil, s
+	hyper := screen(m.hypercare)
+	if (was == hyper) == (s == hyper) {
+		return nil
+	}
+	return m.hypercare.Update(ui.Front(s == hyper))
 }
 
 func (m *model) retheme() {
@@ -185,8 +216,11 @@ func (m *model) press(msg tea.KeyPressMsg) tea.Cmd {
 	if action, ok := m.keys.Lookup(m.context(), msg.String()); ok {
 		return m.do(action)
 	}
-	if m.palette != nil {
+	switch {
+	case m.palette != nil:
 		m.palette.press(msg)
+	case m.help == nil:
+		return m.front.Update(msg) // text, if the screen asks for some
 	}
 	return nil
 }
@@ -213,13 +247,14 @@ func (m *model) do(a ui.Action) tea.Cmd {
 	case ui.PickSymbol:
 		m.palette = newPalette(m.entries(), nil, "symbol ")
 	case ui.Overview:
-		m.help, m.front = nil, m.overview
+		return m.bring(m.overview)
+	case ui.Hypercare:
+		return m.bring(m.hypercare)
 	case ui.Market:
-		m.help, m.front = nil, m.market
+		return m.bring(m.market)
 	case ui.Back:
-		if m.front == m.market {
-			m.front = m.overview
-			return nil
+		if m.front == screen(m.market) || m.front == screen(m.hypercare) && m.hypercare.Home() {
+			return m.bring(m.overview)
 		}
 		return m.front.Update(a)
 	default:
@@ -245,8 +280,8 @@ func (m *model) wheel(msg tea.MouseWheelMsg) {
 	if msg.Button == tea.MouseWheelUp {
 		rows = -3
 	}
-	if m.palette == nil && m.help == nil && m.front == m.overview {
-		m.overview.Update(ui.Wheel(rows))
+	if m.palette == nil && m.help == nil && m.front != screen(m.market) {
+		m.front.Update(ui.Wheel(rows))
 	}
 }
 

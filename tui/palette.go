@@ -38,7 +38,7 @@ func (m *model) entries() []entry {
 
 // palette is the line in which commands are typed, with what fits above it.
 type palette struct {
-	input   line
+	input   ui.Line
 	all     []entry
 	history []string
 	found   []entry
@@ -47,18 +47,18 @@ type palette struct {
 
 func newPalette(all []entry, history []string, text string) *palette {
 	p := &palette{all: all, history: history}
-	p.input.set(text)
+	p.input.Set(text)
 	p.search()
 	return p
 }
 
 func (p *palette) press(msg tea.KeyPressMsg) {
-	p.input.press(msg)
+	p.input.Press(msg)
 	p.search()
 }
 
 func (p *palette) insert(text string) {
-	p.input.insert(strings.Join(strings.Fields(text), " "))
+	p.input.Paste(text)
 	p.search()
 }
 
@@ -66,7 +66,7 @@ func (p *palette) insert(text string) {
 // typed in full need not be on the list.
 func (p *palette) search() {
 	p.chosen = 0
-	text := strings.TrimLeft(string(p.input.text), " ")
+	text := strings.TrimLeft(p.input.String(), " ")
 	p.found = p.found[:0]
 	if text == "" {
 		for _, name := range slices.Backward(p.history) {
@@ -178,10 +178,7 @@ func (p *palette) view(a ui.Area, t *ui.Theme) {
 	}
 	line := rest.Sub(0, rows, rest.W, 1)
 	x := line.Text(0, 0, ui.Accent|ui.Bold, " : ")
-	before, under, after := p.input.split()
-	x = line.Text(x, 0, ui.Plain, ui.Say("%s", before))
-	x = line.Text(x, 0, ui.Reverse, ui.Say("%s", under))
-	line.Text(x, 0, ui.Plain, ui.Say("%s", after))
+	p.input.Draw(line.Sub(x, 0, line.W-x, 1), ui.Plain, true)
 }
 
 // inPalette carries out an action of the palette.
@@ -198,7 +195,7 @@ func (m *model) inPalette(a ui.Action) tea.Cmd {
 		p.chosen = min(p.chosen+1, max(len(p.found)-1, 0))
 	case ui.Complete:
 		if len(p.found) > 0 {
-			p.input.set(p.found[p.chosen].name)
+			p.input.Set(p.found[p.chosen].name)
 			p.search()
 		}
 	case ui.Accept:

@@ -345,3 +345,45 @@ func TestAStalledTerminalDoesNotHoldTheConsole(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+func TestAnHourOfHypercare(t *testing.T) {
+	t.Parallel()
+	d := livetest.Start(t)
+	plan := livetest.Hypercare(time.Now())
+	plan.Run = nil
+	d.Judge(plan)
+	s := newTTY(t)
+	ended := open(t.Context(), options(s, d.URL))
+	s.shows("hypercare: plan spark-48h is not started")
+
+	s.types("2S")
+	s.shows("─ Start hypercare ", "v1.2.3")
+	s.types("\r\r")
+	s.shows("Start plan spark-48h", "for version v1.2.3")
+	s.types("Y")
+	s.shows("T+00:22", "SSE UNKN LAT 0.4s P NTF 96.1% W", "BLOCKED", "OVERDUE L1", "FAIL key No critical errors in logs")
+
+	s.types("\r")
+	s.shows("T+15m log.fatal", "node-c wrote 4 fatal records", "─ Graph ", "┤", "x node-b") // two lines of the fake's query
+	s.types("\x1b")
+	s.shows("Metrics validation")
+	s.types("hto")
+	s.shows("─ Tick ops.briefed ", "▸ evidence")
+	s.types("\x7fall of them\r\r")
+	s.shows("done: tick ops.briefed", "PASS     Operations team briefed")
+
+	s.types("1")
+	s.shows("hypercare T+15m", "1 incident L2", "in 1 h") // and the observer's hour
+	d.Event(wire.EventVerdict, wire.VerdictEvent{Time: time.Now().UnixMilli(), Check: "log.fatal", Text: "No critical errors", Verdict: wire.VerdictFail})
+	s.shows("VERDICT log.fatal", "FAIL No critical errors")
+	s.types("\r")
+	s.shows("T+15m log.fatal")
+	s.types("q")
+	if err := end(t, ended); err != nil {
+		t.Errorf("Run = %v after q", err)
+	}
+	s.restored()
+	if got := d.Changes(); len(got) != 2 || got[0].Path != wire.PathPlanStart || got[1].Body != `{"role":"operations-lead","evidence":"all of them"}` {
+		t.Errorf("changes = %+v", got)
+	}
+}

@@ -33,6 +33,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -75,6 +76,8 @@ var ErrStalled = errors.New("the terminal stopped reading")
 type Options struct {
 	// URL is the base URL of the observer.
 	URL string
+	// Token is the operations token, sent with changes alone; may be empty.
+	Token string
 	// Attach, if not nil, finds the URL: it starts or waits for a daemon, and says
 	// what it does meanwhile. Its error ends the console.
 	Attach func(ctx context.Context, say func(safetext.Text)) (url string, err error)
@@ -120,10 +123,12 @@ func Run(ctx context.Context, o Options) error {
 
 	var program *tea.Program
 	follower := live.New(live.Live{
-		URL: o.URL, HTTP: o.HTTP, Symbols: o.Symbols, Log: o.Log,
+		URL: o.URL, Token: o.Token, HTTP: o.HTTP, Symbols: o.Symbols, Log: o.Log,
 		Publish: func(p *live.Picture) { program.Send(p) },
 	}, o.Series)
-	m := newModel(o, keys, time.Now, follower.Select)
+	m := newModel(o, keys, time.Now, world{
+		selectSeries: follower.Select, do: follower.Do, show: follower.Show, graph: follower.ShowGraph, save: saveNew,
+	})
 	e := ends{asked: make(chan struct{}), wired: make(chan error, 1)}
 	m.leaving = func() { close(e.asked) }
 
@@ -143,6 +148,19 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if wired := <-e.wired; err == nil && !errors.Is(wired, context.Canceled) {
 		err = wired
+	}
+	return err
+}
+
+// saveNew writes a file that does not exist yet.
+func saveNew(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if failed := f.Close(); err == nil {
+		err = failed
 	}
 	return err
 }

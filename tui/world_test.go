@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,13 +32,26 @@ func console(t testing.TB, w, h int, o Options, p *live.Picture) *model {
 	if o.Series == (coremarket.Series{}) {
 		o.Series = btc
 	}
-	m := newModel(o, keys, func() time.Time { return night }, func(coremarket.Series) {})
+	m := newModel(o, keys, func() time.Time { return night }, world{do: answer, show: func(bool) {}, graph: func(live.GraphOf) {}, save: func(string, []byte) error { return nil }})
 	m.leaving = func() {}
 	m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 	if p != nil {
 		m.Update(p)
 	}
 	return m
+}
+
+// answer is what an observer answers to every request: yes.
+func answer(r live.Request) live.Result {
+	res := live.Result{Gen: r.Gen, Label: r.Label}
+	switch r.Label {
+	case live.ReadReport().Label:
+		text := "# 48 hours after a deployment\n\nVersion v1.4.0, plan spark-48h.\n\n## T+0\n\n- [x] Health endpoints returning 200 OK\n" + strings.Repeat("- [ ] another check\n", 40)
+		res.Report = &live.Report{Text: safetext.CleanMultiline(text), Raw: []byte(text)}
+	case live.ReadClosing().Label:
+		res.Closing = &live.Closing{Statement: "spark hypercare closing statement\nrun run-1\nseq 214\n", Seq: 214, Head: "9c1f22ab"}
+	}
+	return res
 }
 
 // press types keys by their names.
@@ -54,7 +68,13 @@ func run(m *model, cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	if msg := cmd(); msg != nil {
+	switch msg := cmd().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, c := range msg {
+			run(m, c)
+		}
+	default:
 		_, next := m.Update(msg)
 		run(m, next)
 	}
@@ -70,6 +90,9 @@ func keyPress(name string) tea.KeyPressMsg {
 		if m := tea.KeyPressMsg(k); m.String() == name {
 			return m
 		}
+	}
+	if name == "shift+tab" {
+		return tea.KeyPressMsg{Code: tea.KeyTab, Mod: tea.ModShift}
 	}
 	if len(name) == len("ctrl+x") && name[:5] == "ctrl+" {
 		return tea.KeyPressMsg{Code: rune(name[5]), Mod: tea.ModCtrl}

@@ -286,8 +286,8 @@ func runeWidth(r rune) int {
 		return -1
 	case r >= 0x300 && r <= 0x36f:
 		return 0
-	case r >= 0x2500 && r <= 0x28ff:
-		return 1 // lines, blocks and braille: ours, and the most frequent
+	case r >= 0x2500 && r <= 0x25cf, r >= 0x2800 && r <= 0x28ff:
+		return 1 // lines, blocks, arrows and braille: ours, and the most frequent
 	case r >= 0x1f1e6 && r <= 0x1f1ff, r >= 0x1f3fb && r <= 0x1f3ff:
 		return -1
 	case r >= 0x1160 && r <= 0x11ff, r >= 0xd7b0 && r <= 0xd7ff:
@@ -295,7 +295,11 @@ func runeWidth(r rune) int {
 	case unicode.In(r, unicode.M, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs):
 		return -1
 	}
-	if w := displaywidth.Rune(r); w == runewidth.RuneWidth(r) && w > 0 {
+	// Of a string, not of a character: an emoji that is one by itself, such as a check
+	// mark, is measured as narrow by the libraries' functions for single characters.
+	// And between others, which some scripts' letters join.
+	w := displaywidth.String(string(r))
+	if w == runewidth.StringWidth(string(r)) && w > 0 && displaywidth.String("a"+string(r)+"a") == w+2 {
 		return w
 	}
 	return -1

@@ -37,6 +37,32 @@ const (
 	ToggleBands  Action = "bands"
 	ToggleVolume Action = "volume"
 
+	Hypercare Action = "hypercare"
+	NextView  Action = "next-view"
+	PrevView  Action = "previous-view"
+	Left      Action = "left"
+	Right     Action = "right"
+	Reload    Action = "reload"
+	Copy      Action = "copy"
+	CopyQuery Action = "copy-query"
+
+	Tick          Action = "tick"
+	Untick        Action = "untick"
+	Waive         Action = "waive"
+	Remark        Action = "note"
+	Recheck       Action = "recheck"
+	Decide        Action = "decide"
+	UserIssue     Action = "user-issue"
+	NewIncident   Action = "incident"
+	OwnIncident   Action = "own"
+	LinkIncident  Action = "link"
+	CloseIncident Action = "close"
+	SignOff       Action = "sign-off"
+	StartRun      Action = "start"
+	SaveReport    Action = "save-report"
+
+	Yes Action = "yes"
+
 	Accept   Action = "accept"
 	Cancel   Action = "cancel"
 	Complete Action = "complete"
@@ -46,23 +72,44 @@ const (
 type Context uint8
 
 // The contexts. A key that the present context does not bind is looked up in
-// Everywhere, except in InPalette, where all other keys are text.
+// Everywhere, except where all other keys are text or mean nothing: see
+// [Context.Closed].
 const (
 	Everywhere Context = iota
 	InOverview
+	InChecks    // of the hypercare plan
+	InCheck     // one of them
+	InSLOs      // and so on: the views of the hypercare screen
+	InIncidents //
+	InDecisions //
+	InExit      //
+	InReport    //
 	InMarket
 	InHelp
 	InPalette
+	InForm
+	InQuestion
 )
+
+// Closed reports whether keys that the context does not bind have no meaning of the
+// whole console.
+func (c Context) Closed() bool {
+	return c == InPalette || c == InForm || c == InQuestion || c == Everywhere
+}
 
 // String returns the heading of the context in the help.
 func (c Context) String() string {
-	return [...]string{"Everywhere", "Overview", "Market", "Help", "Palette"}[c]
+	return [...]string{
+		"Everywhere", "Overview", "Hypercare: checks", "Hypercare: a check", "Hypercare: objectives", "Hypercare: incidents", "Hypercare: decisions",
+		"Hypercare: exit", "Hypercare: report", "Market", "Help", "Palette", "Form", "Question",
+	}[c]
 }
 
 // Contexts returns all contexts in the order of the help.
 func Contexts() []Context {
-	return []Context{Everywhere, InOverview, InMarket, InPalette, InHelp}
+	return []Context{
+		Everywhere, InOverview, InChecks, InCheck, InSLOs, InIncidents, InDecisions, InExit, InReport, InMarket, InPalette, InHelp, InForm, InQuestion,
+	}
 }
 
 // Binding is one row of the table.
@@ -111,7 +158,7 @@ func (m Keymap) Lookup(in Context, pressed string) (Action, bool) {
 			return b.Action, true
 		}
 	}
-	if in == InPalette || in == Everywhere {
+	if in.Closed() {
 		return "", false
 	}
 	return m.Lookup(Everywhere, pressed)
@@ -137,50 +184,4 @@ func (m Keymap) Commands() []Binding {
 		}
 	}
 	return found
-}
-
-// Bindings returns the table.
-func Bindings() []Binding {
-	bind := func(in Context, a Action, shown, help string, keys ...string) Binding {
-		return Binding{Binding: key.NewBinding(key.WithKeys(keys...), key.WithHelp(shown, help)), Action: a, In: in}
-	}
-	footer := func(text string, b Binding) Binding { b.Footer = text; return b }
-	command := func(name string, b Binding) Binding { b.Command = name; return b }
-	return []Binding{
-		footer("1 overview", command("overview", bind(Everywhere, Overview, "1", "is all well, what happened", "1"))),
-		footer("3 market", command("market", bind(Everywhere, Market, "3", "candles of a symbol", "3"))),
-		footer(": command", bind(Everywhere, Commands, ":", "run a command", ":")),
-		footer("? help", command("help", bind(Everywhere, Help, "?", "all keys", "?"))),
-		command("back", bind(Everywhere, Back, "esc", "back, and to the newest", "esc")),
-		footer("q quit", command("quit", bind(Everywhere, Quit, "q ctrl+c", "leave the console", "q", "ctrl+c"))),
-
-		footer("↑↓ scroll", bind(InOverview, LineUp, "↑ k", "up", "up", "k")),
-		bind(InOverview, LineDown, "↓ j", "down", "down", "j"),
-		bind(InOverview, PageUp, "pgup", "a page up", "pgup", "ctrl+b"),
-		bind(InOverview, PageDown, "pgdn", "a page down", "pgdown", "ctrl+f"),
-		bind(InOverview, Newest, "g", "the newest", "home", "g"),
-		bind(InOverview, Last, "G", "the oldest", "end", "G"),
-		footer("tab fleet/events", bind(InOverview, Focus, "tab", "fleet or events", "tab")),
-		footer("enter chart", bind(InOverview, Open, "enter", "chart of the event's symbol", "enter")),
-
-		footer("←→ symbol", bind(InMarket, PrevSymbol, "← h", "previous symbol", "left", "h")),
-		bind(InMarket, NextSymbol, "→ l", "next symbol", "right", "l"),
-		footer("/ pick", bind(InMarket, PickSymbol, "/", "pick a symbol", "/", "s")),
-		footer("[] timeframe", bind(InMarket, Shorter, "[", "shorter candles", "[", "up", "k")),
-		bind(InMarket, Longer, "]", "longer candles", "]", "down", "j"),
-		command("next timeframe", bind(InMarket, NextFrame, "t", "next common timeframe", "t")),
-		footer("b bands", command("bands", bind(InMarket, ToggleBands, "b", "Bollinger bands on or off", "b"))),
-		command("volume", bind(InMarket, ToggleVolume, "v", "volume on or off", "v")),
-
-		footer("enter run", bind(InPalette, Accept, "enter", "run", "enter")),
-		footer("esc cancel", bind(InPalette, Cancel, "esc", "cancel", "esc")),
-		bind(InPalette, Quit, "ctrl+c", "quit", "ctrl+c"),
-		footer("tab complete", bind(InPalette, Complete, "tab", "complete", "tab")),
-		footer("↑↓ choose", bind(InPalette, LineUp, "↑", "entry above", "up", "ctrl+p")),
-		bind(InPalette, LineDown, "↓", "entry below", "down", "ctrl+n"),
-
-		footer("↑↓ scroll", bind(InHelp, LineUp, "↑ k", "up", "up", "k")),
-		bind(InHelp, LineDown, "↓ j", "down", "down", "j"),
-		footer("esc close", bind(InHelp, Back, "esc ?", "close", "esc", "?", "q")),
-	}
 }

@@ -79,6 +79,10 @@ func word(k live.Kind) safetext.Text {
 		return "NOTIFY"
 	case live.Leadership:
 		return "LEADER"
+	case live.Judgement:
+		return "VERDICT"
+	case live.Trouble:
+		return "TROUBLE"
 	default:
 		return "LOG"
 	}

@@ -44,22 +44,47 @@ func newestPrice(tickers []live.Ticker) (at time.Time) {
 	return at
 }
 
-// drawCharts draws two or four charts, as there is room.
-func (s *Screen) drawCharts(a ui.Area, p *live.Picture) {
-	g := p.Gauges
-	charts := []struct {
-		title safetext.Text
-		lines []chart.Line
-	}{
-		{"Evaluations/s", []chart.Line{{Figures: g.Evaluations, Style: ui.First}}},
-		{"Triggers/min", []chart.Line{{Figures: g.Triggers, Style: ui.First}}},
-		{"Deliveries/min", deliveries(g)},
-		{"Streams", []chart.Line{{Figures: g.Streams, Style: ui.First}}},
+// trend is one chart of the middle.
+type trend struct {
+	title safetext.Text
+	lines []chart.Line
+	more  safetext.Text // beside the newest figures
+}
+
+// trends are the charts, the most important first: the observer's hour, or what the
+// console saw itself where the observer has none.
+func trends(p *live.Picture) []trend {
+	g, t := p.Gauges, p.Trends
+	one := func(figures []float64) []chart.Line { return []chart.Line{{Figures: figures, Style: ui.First}} }
+	if !t.Known {
+		return []trend{
+			{"Evaluations/s", one(g.Evaluations), ""}, {"Triggers/min", one(g.Triggers), ""},
+			{"Deliveries/min", deliveries(g.Sent, g.Failed), ""}, {"Streams", one(g.Streams), ""},
+		}
 	}
+	p95, millis := safetext.Text(""), make([]float64, len(t.P95))
+	for i, v := range t.P95 {
+		millis[i] = v * 1000
+	}
+	if n := len(millis); n > 0 && !math.IsNaN(millis[n-1]) {
+		p95 = ui.Say("P95 %s", ui.Millis(millis[n-1]))
+	}
+	return []trend{
+		{"Evaluations/s", one(t.Evaluations), p95}, {"Triggers/5m", one(t.Triggers), ""},
+		{"Deliveries/5m", deliveries(t.Sent, t.Failed), ""}, {"Streams", one(t.Streams), ""}, {"P95 of an evaluation, ms", one(millis), ""},
+	}
+}
+
+// drawCharts draws as many charts as there is room for.
+func (s *Screen) drawCharts(a ui.Area, p *live.Picture) {
+	charts := trends(p)
 	columns, rows := 2, 1
-	if a.H >= 11 {
+	switch {
+	case a.H >= 11 && a.W >= 120 && p.Trends.Known:
+		columns, rows = 3, 2
+	case a.H >= 11:
 		rows = 2
-	} else if a.W >= 120 {
+	case a.W >= 120:
 		columns = 4
 	}
 	if a.W < 46 {
@@ -71,26 +96,45 @@ func (s *Screen) drawCharts(a ui.Area, p *live.Picture) {
 		top, bottom := y*a.H/rows, (y+1)*a.H/rows
 		box := a.Sub(left, top, right-left-boolInt(x < columns-1), bottom-top)
 		type key struct {
-			rev   uint64
-			theme *ui.Theme
+			rev, trends uint64
+			theme       *ui.Theme
 		}
-		s.charts[i].Draw(box, key{g.Rev, s.Theme}, func(a ui.Area) {
-			rest := a.Heading(s.Theme, false, c.title, remarkOf(c.lines))
-			why := safetext.Text("no figures yet")
-			if g.Err != "" {
-				why = g.Err
-			}
-			chart.Lines(rest, s.Theme, c.lines, why)
-		})
+		k := key{p.Gauges.Rev, p.Trends.Rev, s.Theme}
+		if p.Trends.Known {
+			k.rev = 0 // they show the hour alone
+		}
+		s.charts[i].Draw(box, k, func(a ui.Area) { s.drawTrend(a, c, p) })
 	}
 }
 
+func (s *Screen) drawTrend(a ui.Area, c trend, p *live.Picture) {
+	remark := remarkOf(c.lines)
+	if c.more != "" {
+		remark += ", " + c.more
+	}
+	why := safetext.Text("no figures yet")
+	if p.Gauges.Err != "" {
+		why = p.Gauges.Err
+	}
+	if !p.Trends.Known {
+		chart.Lines(a.Heading(s.Theme, false, c.title, remark), s.Theme, c.lines, why)
+		return
+	}
+	if wide := remark + " in 1 h"; ui.Width(c.title)+ui.Width(wide)+8 < a.W {
+		remark = wide
+	}
+	for i := range c.lines {
+		c.lines[i].Figures = chart.Fit(c.lines[i].Figures, a.W)
+	}
+	chart.Lines(a.Heading(s.Theme, false, c.title, remark), s.Theme, c.lines, why)
+}
+
 // deliveries are those sent, and those that failed once one did.
-func deliveries(g live.Gauges) []chart.Line {
-	lines := []chart.Line{{Figures: g.Sent, Style: ui.First}}
-	for _, v := range g.Failed {
+func deliveries(sent, failed []float64) []chart.Line {
+	lines := []chart.Line{{Figures: sent, Style: ui.First}}
+	for _, v := range failed {
 		if v > 0 {
-			return append(lines, chart.Line{Figures: g.Failed, Style: ui.Second, Mark: 'x'})
+			return append(lines, chart.Line{Figures: failed, Style: ui.Second, Mark: 'x'})
 		}
 	}
 	return lines

@@ -1,5 +1,5 @@
 // Package overview is the first screen: is everything well, and what happened
-// last. From top to bottom: five cards, the fleet, prices beside live charts, and
+// last. From top to bottom: five cards, how hypercare stands, the fleet, prices beside live charts, and
 // the feed of events. What does not fit is left out in that order from the end,
 // except the feed, and said.
 package overview
@@ -33,8 +33,8 @@ type Screen struct {
 	chosen  uint64 // Seq of the chosen event; 0 follows the newest
 	rows    int    // of events, at the last view
 
-	cards, instances, prices, events ui.Panel
-	charts                           [4]ui.Panel
+	cards, care, instances, prices, events ui.Panel
+	charts                                 [5]ui.Panel
 }
 
 // Context names the keys that the screen understands.
@@ -78,6 +78,8 @@ func (s *Screen) act(a ui.Action) tea.Cmd {
 	case ui.Open:
 		if e, ok := s.event(); ok && e.Symbol != "" {
 			return func() tea.Msg { return ui.ShowSymbol(e.Symbol) }
+		} else if ok && e.Kind == live.Judgement {
+			return func() tea.Msg { return ui.ShowCheck(e.Who) }
 		}
 	}
 	return nil
@@ -141,6 +143,8 @@ func (s *Screen) View(a ui.Area) {
 	full := a.W >= fullWidth && a.H >= fullHeight
 	cards, rest := a.Top(cardRows(a))
 	s.drawCards(cards, p)
+	care, rest := rest.Top(careRows(&p.Care))
+	s.drawCare(care, p)
 
 	fleetRows := min(max(len(p.Fleet.Instances), 1), max(a.H/7, 2)) + 2
 	fleet, rest := rest.Top(fleetRows)
