@@ -99,7 +99,7 @@ func evil() *live.Picture {
 	p := caring()
 	w := livetest.Hypercare(night)
 	bad := "\x1b[2J\u202e👍🏽 世界 e\u0301 🇩🇪 " + string(make([]byte, 50)) + "long "
-	for range 7 {
+	for range 4 {
 		bad += bad
 	}
 	w.Run.Title, w.Run.Version, w.Run.Rehearsal = bad, bad, true

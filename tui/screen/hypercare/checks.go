@@ -56,7 +56,7 @@ func (s *Screen) drawCheckpoint(a ui.Area, cp *live.Checkpoint, chosen bool) {
 		a.Clip(x, 0, 24, ui.Plain|extra, cp.Title)
 		x += 25
 	}
-	word, style := State(cp)
+	word, style := state(cp)
 	a.Clip(x, 0, 14, style|extra, word)
 	x += 15
 	a.Clip(x, 0, 25, ui.Plain|extra, s.due(cp))
@@ -69,7 +69,7 @@ func (s *Screen) drawCheckpoint(a ui.Area, cp *live.Checkpoint, chosen bool) {
 		a.Text(x, 0, style|ui.Bold|extra, verdict)
 		x += 6
 	}
-	a.Clip(x, 0, a.W-x, style|extra, CountedIn(cp.Counts, a.W-x))
+	a.Clip(x, 0, a.W-x, style|extra, counted(cp.Counts, a.W-x))
 }
 
 // due says when a checkpoint has to be done, or when it was.
@@ -101,11 +101,11 @@ func (s *Screen) drawStrip(a ui.Area) {
 		x = a.Clip(x, 0, a.W-x, style, ui.Say(" %s %c", cp.ID, cp.Verdict.Letter()))
 	}
 	cp := &r.Checkpoints[s.place()]
-	word, style := State(cp)
+	word, style := state(cp)
 	x = a.Clip(1, 1, a.W-1, style, word)
 	due := s.due(cp)
 	x = a.Clip(x+2, 1, a.W-x-2, ui.Plain, due)
-	a.Clip(x+2, 1, a.W-x-2, Style(cp.Verdict), CountedIn(cp.Counts, a.W-x-2))
+	a.Clip(x+2, 1, a.W-x-2, Style(cp.Verdict), counted(cp.Counts, a.W-x-2))
 }
 
 // line is a row of the list: the heading of a section, or a check.

@@ -178,11 +178,11 @@ func (s *Screen) signCheckpoint() {
 	decision := newField("decision", "close or no-go", 1, "close")
 	decision.check = oneOf("close", "no-go")
 	s.form = &form{
-		title: ui.Say("Sign off %s", cp.ID), about: ui.Say("%s %s: %s", cp.Verdict.Word(), cp.Title, Counted(cp.Counts)),
+		title: ui.Say("Sign off %s", cp.ID), about: ui.Say("%s %s: %s", cp.Verdict.Word(), cp.Title, cp.Counts.Words()),
 		fields: []*field{newField("role", "in which you sign", 1, string(missing[0])), decision, newField("comment", "may be empty", 0, "")},
 		done: func(texts []string) deed {
 			act := wire.SignAct{Role: texts[0], Decision: texts[1], Comment: texts[2], Checkpoint: string(cp.ID)}
-			return s.request(live.Sign(act), ui.Say("Sign %s as %s: %s, with %s?", cp.ID, texts[0], texts[1], Counted(cp.Counts)))
+			return s.request(live.Sign(act), ui.Say("Sign %s as %s: %s, with %s?", cp.ID, texts[0], texts[1], cp.Counts.Words()))
 		},
 	}
 }

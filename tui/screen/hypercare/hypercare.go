@@ -30,7 +30,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/spark-ta/spark/core/safetext"
-	"github.com/spark-ta/spark/core/wire"
 	"github.com/spark-ta/spark/tui/live"
 	"github.com/spark-ta/spark/tui/ui"
 )
@@ -257,28 +256,6 @@ func (s *Screen) pin() {
 	}
 }
 
-// Present returns the index of the checkpoint that needs somebody now: the first that
-// is blocked, else the first that is neither closed nor to come, else the next to
-// come, else the last; −1 if there is none.
-func Present(r *live.Run) int {
-	for i := range r.Checkpoints {
-		if r.Checkpoints[i].State == wire.CheckpointBlocked {
-			return i
-		}
-	}
-	for i := range r.Checkpoints {
-		if st := r.Checkpoints[i].State; st != wire.CheckpointClosed && st != wire.CheckpointFuture {
-			return i
-		}
-	}
-	for i := range r.Checkpoints {
-		if r.Checkpoints[i].State == wire.CheckpointFuture {
-			return i
-		}
-	}
-	return len(r.Checkpoints) - 1
-}
-
 // place returns the index of the chosen checkpoint, −1 if there is none.
 func (s *Screen) place() int {
 	r := s.run().Run
@@ -290,7 +267,7 @@ func (s *Screen) place() int {
 			return i
 		}
 	}
-	return Present(r)
+	return r.Present()
 }
 
 // listed returns the checks of a checkpoint in their order.

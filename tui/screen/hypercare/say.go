@@ -36,74 +36,22 @@ func Elapsed(d time.Duration) safetext.Text {
 	return ui.Say("T%c%02d:%02d", sign, int(d.Hours()), int(d.Minutes())%60)
 }
 
-// Counted writes counts as words, the heaviest verdict first: "1 fail 3 pending".
-func Counted(c live.Counts) safetext.Text {
-	var out safetext.Text
-	for _, v := range live.Verdicts() {
-		if c[v] != 0 {
-			out += ui.Say(" %d %s", c[v], v.Word())
-		}
-	}
-	if out == "" {
-		return "no checks"
-	}
-	return out[1:]
-}
-
-// lettered writes counts in less room.
-func lettered(c live.Counts) safetext.Text {
-	var out safetext.Text
-	for _, v := range live.Verdicts() {
-		switch {
-		case c[v] == 0:
-		case v == live.Pending:
-			out += ui.Say(" %dpend", c[v])
-		case v == live.NotApplicable:
-			out += ui.Say(" %dn/a", c[v])
-		default:
-			out += ui.Say(" %d%c", c[v], v.Letter())
-		}
-	}
-	if out == "" {
-		return "none"
-	}
-	return out[1:]
-}
-
-// CountedIn writes counts in w columns.
-func CountedIn(c live.Counts, w int) safetext.Text {
-	if t := Counted(c); ui.Width(t) <= w {
+// counted writes counts in w columns.
+func counted(c live.Counts, w int) safetext.Text {
+	if t := c.Words(); ui.Width(t) <= w {
 		return t
 	}
-	return lettered(c)
+	return c.Letters()
 }
 
-// State says where a checkpoint stands, and shouts if somebody should come.
-func State(cp *live.Checkpoint) (safetext.Text, ui.Style) {
-	if cp.State != wire.CheckpointClosed && cp.Overdue > 0 {
-		return ui.Say("OVERDUE L%d", cp.Overdue), ui.Bad | ui.Bold
+// state says where a checkpoint stands.
+func state(cp *live.Checkpoint) (safetext.Text, ui.Style) {
+	word, tone := cp.Where()
+	style := []ui.Style{live.Neutral: ui.Plain, live.Fine: ui.Good, live.Warning: ui.Warn, live.Failure: ui.Bad | ui.Bold}[tone]
+	if cp.State == wire.CheckpointFuture {
+		style = ui.Dim
 	}
-	switch cp.State {
-	case wire.CheckpointFuture:
-		return "later", ui.Dim
-	case wire.CheckpointOpen:
-		if cp.Late {
-			return "open, late", ui.Warn
-		}
-		return "open", ui.Plain
-	case wire.CheckpointNeedsPeople:
-		return "needs people", ui.Warn
-	case wire.CheckpointNeedsSignOff:
-		return "needs sign-off", ui.Warn
-	case wire.CheckpointBlocked:
-		return "BLOCKED", ui.Bad | ui.Bold
-	case wire.CheckpointClosed:
-		if cp.Late {
-			return "closed late", ui.Good
-		}
-		return "closed", ui.Good
-	}
-	return "state unknown", ui.Warn
+	return word, style
 }
 
 // runState is the state of the run in words.

@@ -4,7 +4,6 @@ import (
 	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/core/wire"
 	"github.com/spark-ta/spark/tui/live"
-	"github.com/spark-ta/spark/tui/screen/hypercare"
 	"github.com/spark-ta/spark/tui/ui"
 )
 
@@ -39,21 +38,21 @@ func (s *Screen) drawCare(a ui.Area, p *live.Picture) {
 			x = a.Text(x+2, 0, ui.Bad|ui.Bold, incidentsOpen(n, level))
 		}
 		c := soFar(r)
-		if hypercare.Counted(c) != hypercare.CountedIn(c, a.W-x-2) {
-			a.Clip(x+2, 0, a.W-x-2, ui.Plain, hypercare.CountedIn(c, a.W-x-2))
+		if room := a.W - x - 2; ui.Width(c.Words()) > room {
+			a.Clip(x+2, 0, room, ui.Plain, c.Letters())
 			return
 		}
 		x++
 		for _, v := range live.Verdicts() {
 			if c[v] > 0 {
-				x = a.Text(x+1, 0, hypercare.Style(v), ui.Say("%d %s", c[v], v.Word()))
+				x = a.Text(x+1, 0, tone(v.Tone()), ui.Say("%d %s", c[v], v.Word()))
 			}
 		}
-		if at := hypercare.Present(r); at >= 0 {
+		if at := r.Present(); at >= 0 {
 			cp := &r.Checkpoints[at]
-			word, style := hypercare.State(cp)
+			word, how := cp.Where()
 			if t := ui.Say("%s %s", cp.ID, word); x+3+ui.Width(t) <= a.W {
-				a.Text(x+3, 0, style, t)
+				a.Text(x+3, 0, tone(how), t)
 			}
 		}
 	})
