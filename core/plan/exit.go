@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -113,7 +114,7 @@ func (s *State) objectives() Criterion {
 		ok := k.Verdict == Pass || k.Verdict == Waived
 		text := k.ID + " " + k.Verdict.String()
 		if o.Budget != nil {
-			text += fmt.Sprintf(" (%s of its budget used)", percent(o.Budget.Used))
+			text += fmt.Sprintf(" (%s of its budget used)", FormatNumber(math.Round(o.Budget.Used*1000)/1000, UnitShare))
 			ok = ok && (o.Budget.Used <= 1 || k.Verdict == Waived)
 		}
 		c.Met = c.Met && ok

@@ -24,6 +24,9 @@ func (m *Machine) observe(o Observed) {
 		return
 	}
 	k.run.asked = false
+	if k.Fixed && k.run.reason == "" && k.Mode != Invariant {
+		return // the window ended while it was asked: its verdict stands
+	}
 	v, f := m.judge(k.Check, o.Observation)
 	switch k.Mode {
 	case Point:
@@ -198,7 +201,6 @@ func (m *Machine) invariant(k *CheckState, v Verdict, f Finding, o Observed) {
 	case e == nil && (k.Verdict == Pending || k.Waiver != nil && k.Original == Pending) && r.length >= k.settleNeed():
 		m.conclude(k, Pass, f, false)
 	case e == nil && k.Verdict == Pass:
-		k.Finding.Value = f.Value // the present value, for the screen; not a verdict
 		m.enough(k, f)
 	}
 }

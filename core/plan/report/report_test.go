@@ -305,3 +305,17 @@ func firstDifference(got, want string) string {
 	}
 	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
+
+func TestTheMachineAndItsJournalAgree(t *testing.T) {
+	c := story(t, false)
+	_, _, lines := replay(t, c.records, c.head.Seq)
+	for _, f := range formats {
+		live, err := report.Write(f, c.m.State(), c.now, lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if replayed := write(t, f, c.records, c.head.Seq); !bytes.Equal(live, replayed) {
+			t.Errorf("%s of the machine differs from that of its journal: %s", f, firstDifference(string(live), string(replayed)))
+		}
+	}
+}
