@@ -38,7 +38,7 @@ func (m *model) draw() string {
 		_, body = body.Top(1)
 	}
 	if m.help != nil {
-		m.help.view(body, m.theme, m.keys)
+		m.help.view(body, m.theme, m.keys, m.front.Context())
 	} else {
 		m.front.View(body)
 	}
@@ -160,7 +160,7 @@ func chips(r *live.Run) []fact {
 	for _, c := range []struct {
 		name safetext.Text
 		says []string // in the id or the title
-	}{{"SSE", []string{"sse", "stream"}}, {"LAT", []string{"lat", "p95", "eval"}}, {"NTF", []string{"notif", "ntf", "deliver"}}} {
+	}{{"SSE", []string{"sse", "stream"}}, {"LAT", []string{"latency", "p95"}}, {"NTF", []string{"notif", "ntf"}}} {
 		chip := fact{style: ui.Warn, text: c.name + " UNKN", close: len(facts) > 0}
 		for i := range r.SLOs {
 			o := &r.SLOs[i]

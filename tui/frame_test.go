@@ -313,3 +313,22 @@ func TestASmallTerminalIsToldWhatItHides(t *testing.T) {
 		}
 	}
 }
+
+func TestTheChipsKnowTheShippedObjectives(t *testing.T) {
+	run := &live.Run{SLOs: []live.SLO{
+		{ID: "slo.success", Title: "Notification success since T+0", Value: 0.991, Verdict: live.Pass},
+		{ID: "slo.latency", Title: "Alert latency since T+0: 95 % of the decisions within 2 s", Value: 0.999, Show: "P95 0.41s", Verdict: live.Warn},
+		{ID: "slo.availability", Title: "SSE availability since T+0", Value: 1, Verdict: live.Fail},
+	}}
+	want := []safetext.Text{"SSE 100% F", "LAT 0.41s W", "NTF 99.10% P"}
+	for i, c := range chips(run) {
+		if c.text != want[i] {
+			t.Errorf("chip %d = %q, want %q", i, c.text, want[i])
+		}
+	}
+	for _, c := range chips(&live.Run{SLOs: []live.SLO{{ID: "slo.availability", Title: "SSE", Value: math.NaN(), Verdict: live.Unknown}}}) {
+		if !strings.HasSuffix(string(c.text), " UNKN") {
+			t.Errorf("a chip of nothing measured = %q", c.text)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	"github.com/spark-ta/spark/core/safetext"
 	"github.com/spark-ta/spark/tui/ui"
 )
@@ -24,9 +26,12 @@ type helpLine struct {
 	keys, text safetext.Text
 }
 
-func helpLines(keys ui.Keymap) []helpLine {
+// helpLines returns the keys of the whole console, then those of the place, then the
+// rest.
+func helpLines(keys ui.Keymap, in ui.Context) []helpLine {
 	var lines []helpLine
-	for _, c := range ui.Contexts() {
+	contexts := slices.DeleteFunc(ui.Contexts(), func(c ui.Context) bool { return c == in })
+	for _, c := range slices.Insert(contexts, 1, in) {
 		lines = append(lines, helpLine{heading: true, text: ui.Say("%s", c)})
 		for _, b := range keys.In(c) {
 			text := ui.Say("%s", b.Help().Desc)
@@ -45,8 +50,8 @@ func helpLines(keys ui.Keymap) []helpLine {
 	return lines
 }
 
-func (h *help) view(a ui.Area, t *ui.Theme, keys ui.Keymap) {
-	lines := helpLines(keys)
+func (h *help) view(a ui.Area, t *ui.Theme, keys ui.Keymap, in ui.Context) {
+	lines := helpLines(keys, in)
 	columns := max(a.W/leastWidth, 1)
 	rows := max(min(a.H-1, (len(lines)+columns-1)/columns), 1)
 	h.top = max(min(h.top, len(lines)-rows*columns), 0)

@@ -114,6 +114,16 @@ func TestHelpNamesEveryKey(t *testing.T) {
 	}
 }
 
+func TestHelpBeginsWithTheKeysOfThePlace(t *testing.T) {
+	for key, want := range map[string]string{"1": "Overview", "2": "Hypercare: checks", "3": "Market"} {
+		m := console(t, 60, 24, Options{NoColor: true}, caring())
+		press(m, key, "?")
+		if got := text(m.View().Content); !strings.Contains(got, "\n "+want+"\n") {
+			t.Errorf("the help of screen %s does not begin with its keys:\n%s", key, got)
+		}
+	}
+}
+
 func TestTheFooterNamesKeysThatExist(t *testing.T) {
 	glyphs := map[string]string{"↑": "up", "↓": "down", "←": "left", "→": "right"}
 	for _, b := range ui.Bindings() {

@@ -317,7 +317,7 @@ func (s *Screen) marks(c *live.Check) []chart.Mark {
 		marks = append(marks, chart.Mark{At: e.From, Letter: '!', Style: ui.Bad | ui.Bold})
 	}
 	for _, i := range r.Incidents {
-		marks = append(marks, chart.Mark{At: i.OpenedAt, Letter: 'i', Text: i.ID, Style: ui.Bad})
+		marks = append(marks, chart.Mark{At: i.OpenedAt, Letter: '*', Text: i.ID, Style: ui.Bad})
 	}
 	return marks
 }
