@@ -200,34 +200,37 @@ func (s *Screen) sources(p *page, c *live.Check, cp *live.Checkpoint) {
 	if command := commandOf(c, cp); command != "" {
 		title := safetext.Text("Command (y copies)")
 		if c.Command == "" {
-			title = "Commands of the section (y copies)"
+			title = "Commands of the plan (y copies)"
 		}
 		p.head(title)
 		p.text(ui.Info, command)
 	}
 }
 
-// commandOf is the command to copy: the check's own, or those of its section.
+// commandOf is the command to copy: the check's own, or those of its section, or all
+// of the checkpoint, which may stand in a section of their own.
 func commandOf(c *live.Check, cp *live.Checkpoint) safetext.Text {
 	if c.Command != "" {
 		return c.Command
 	}
+	all := safetext.Text("")
 	for i := range cp.Sections {
-		for j := range cp.Sections[i].Checks {
-			if &cp.Sections[i].Checks[j] != c {
-				continue
-			}
-			all := safetext.Text("")
-			for k, command := range cp.Sections[i].Commands {
-				if k > 0 {
-					all += "\n"
-				}
-				all += command
-			}
-			return all
+		sec := &cp.Sections[i]
+		own := safetext.Text("")
+		for _, command := range sec.Commands {
+			own += command + "\n"
 		}
+		for j := range sec.Checks {
+			if &sec.Checks[j] == c && own != "" {
+				return own[:len(own)-1]
+			}
+		}
+		all += own
 	}
-	return ""
+	if all == "" {
+		return ""
+	}
+	return all[:len(all)-1]
 }
 
 // graphOf returns the graph of a check: around the window of a check that is judged

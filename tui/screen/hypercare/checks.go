@@ -108,10 +108,32 @@ func (s *Screen) drawStrip(a ui.Area) {
 	a.Clip(x+2, 1, a.W-x-2, Style(cp.Verdict), counted(cp.Counts, a.W-x-2))
 }
 
-// line is a row of the list: the heading of a section, or a check.
+// line is a row of the list: the heading of a section, a check, or a command that can
+// be copied.
 type line struct {
 	heading safetext.Text
 	check   *live.Check
+	command safetext.Text
+}
+
+// lines returns the rows of a checkpoint's list, and where the check is.
+func lines(cp *live.Checkpoint, id safetext.Text) (list []line, at int) {
+	for i := range cp.Sections {
+		sec := &cp.Sections[i]
+		list = append(list, line{heading: sec.Title})
+		for j := range sec.Checks {
+			if sec.Checks[j].ID == id {
+				at = len(list)
+			}
+			list = append(list, line{check: &sec.Checks[j]})
+		}
+		for _, command := range sec.Commands {
+			for _, row := range ui.Wrap(command, 1<<20) {
+				list = append(list, line{command: row})
+			}
+		}
+	}
+	return list, at
 }
 
 // drawList draws the sections with their checks, the chosen one in sight.
@@ -129,18 +151,7 @@ func (s *Screen) drawList(a ui.Area) {
 	}
 	s.rows = max(a.H-1, 1)
 	s.body.Draw(a, key{s.run().Rev, s.Theme, s.place(), id}, func(a ui.Area) {
-		var list []line
-		at := 0
-		for i := range cp.Sections {
-			sec := &cp.Sections[i]
-			list = append(list, line{heading: sec.Title})
-			for j := range sec.Checks {
-				if sec.Checks[j].ID == id {
-					at = len(list)
-				}
-				list = append(list, line{check: &sec.Checks[j]})
-			}
-		}
+		list, at := lines(cp, id)
 		signed := signing(cp)
 		room := a.H - 1
 		if c != nil && (a.H >= 14 || len(list)+3 <= room) {
@@ -154,11 +165,14 @@ func (s *Screen) drawList(a ui.Area) {
 		rest := a.Heading(s.Theme, true, ui.Say("%s %s", cp.ID, cp.Title), remark)
 		for y := range min(room, len(list)-top) {
 			l := list[top+y]
-			if l.check == nil {
+			switch {
+			case l.check != nil:
+				s.drawRow(rest.Sub(0, y, rest.W, 1), l.check, l.check.ID == id)
+			case l.command != "":
+				rest.Clip(2, y, rest.W-2, ui.Info, "$ "+l.command)
+			default:
 				rest.Clip(1, y, rest.W-1, ui.Title, l.heading)
-				continue
 			}
-			s.drawRow(rest.Sub(0, y, rest.W, 1), l.check, l.check.ID == id)
 		}
 		if room < a.H-1 {
 			s.drawSentence(rest.Sub(0, room, rest.W, 3), c)
