@@ -8,16 +8,17 @@
 // # Refusals
 //
 // Every refusal is a wire.Error with a code of the closed set. A body is at most
-// 64 KiB, must be application/json, and may hold no field that the call does not
-// know: a misspelt option that is silently dropped is how an alert comes to do
-// something else than its owner meant.
+// 64 KiB (512 KiB where a plan is sent), must be application/json, and may hold no
+// field that the call does not know: a misspelt option that is silently dropped is
+// how an alert comes to do something else than its owner meant.
 //
 // # Who may
 //
 // A changing call needs a Host and, when a browser sends one, an Origin that a
 // page of another site cannot have (see [Gate]), and the API token if one is
 // configured. Calls for operators need the operations token, or, without one
-// configured, a listener on loopback.
+// configured, a listener on loopback. Reading how hypercare stands is for everybody
+// who reaches the port; changing it, and its journal, are for operators.
 package api
 
 import (
@@ -161,11 +162,15 @@ func reply(w http.ResponseWriter, status int, body any) {
 
 // read decodes the body of a changing call, strictly.
 func read(w http.ResponseWriter, r *http.Request, into any) error {
+	return readUpTo(MaxBody, w, r, into)
+}
+
+func readUpTo(limit int64, w http.ResponseWriter, r *http.Request, into any) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
 		return badInput("", "Content-Type is %.64q, want application/json", r.Header.Get("Content-Type"))
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody))
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
 		return explain(err)

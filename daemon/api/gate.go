@@ -34,6 +34,17 @@ func (g Gate) change(h handler) handler {
 	}
 }
 
+// look guards a call that changes nothing and costs something: a page of another site
+// may not make it.
+func (g Gate) look(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := g.sameSite(r); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
 // operate guards a call for operators.
 func (g Gate) operate(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {

@@ -12,8 +12,14 @@ import (
 type Observe struct {
 	Fleet  func(context.Context) wire.Fleet
 	Lock   func(context.Context) (wire.Lock, error)
-	Events *event.Log
+	Events *event.Log      // of the fleet
+	Own    *event.Log      // of this instance; nil: the same
 	Ended  <-chan struct{} // closed when open streams are to end
+	// Hypercare answers for the judge; nil when this observer has none.
+	Hypercare *Hypercare
+	// Queries are the calls of the Prometheus HTTP interface, by pattern; may be nil.
+	Queries map[string]http.Handler
+	Gate    Gate // of Queries
 }
 
 // AddTo adds the calls to a router.
@@ -36,10 +42,20 @@ func (h *Observe) AddTo(rt *Router) {
 		reply(w, http.StatusOK, l)
 		return nil
 	})
-	rt.on(http.MethodGet, wire.PathEvents, func(w http.ResponseWriter, r *http.Request) error {
-		if _, err := query(r); err != nil {
-			return err
-		}
-		return stream(w, r, h.Events, nil, h.Ended)
-	})
+	own := h.Own
+	if own == nil {
+		own = h.Events
+	}
+	(&Events{Own: own, Fleet: h.Events, Ended: h.Ended}).AddTo(rt)
+	for path, q := range h.Queries {
+		ask := h.Gate.look(func(w http.ResponseWriter, r *http.Request) error {
+			q.ServeHTTP(w, r)
+			return nil
+		})
+		rt.on(http.MethodGet, path, ask)
+		rt.on(http.MethodPost, path, ask) // a long expression comes as a form
+	}
+	if h.Hypercare != nil {
+		h.Hypercare.AddTo(rt)
+	}
 }
