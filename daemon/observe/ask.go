@@ -34,6 +34,10 @@ type asker struct {
 // Ask implements Asker.
 func (a *asker) Ask(ctx context.Context, s *plan.State, e plan.Evaluate) plan.Observation {
 	o := plan.Observation{Coverage: -1, Events: -1, Engine: a.engine(), From: e.From, To: e.At}
+	if a.dark(ctx, e) { // nobody answered: the question would be as empty, and dear
+		o.Coverage = 0
+		return o
+	}
 	switch {
 	case e.Purpose == plan.ForPresence:
 		o.Coverage = a.coverage(ctx, e)
@@ -51,6 +55,15 @@ func (a *asker) Ask(ctx context.Context, s *plan.State, e plan.Evaluate) plan.Ob
 		o.From, o.To, o.Query = e.From, e.At, query
 	}
 	return o
+}
+
+// dark reports whether nothing at all was seen of what an evaluation is about.
+func (a *asker) dark(ctx context.Context, e plan.Evaluate) bool {
+	switch e.Check.Source.Language {
+	case plan.SourcePromQL, plan.SourceSLO, plan.SourceTrend:
+		return e.Purpose != plan.ForPresence && a.coverage(ctx, e) == 0
+	}
+	return false
 }
 
 func (a *asker) engine() string {

@@ -88,6 +88,31 @@ func (d *Driver) Do(ctx context.Context, now time.Time, by plan.Actor, act plan.
 	return id, err
 }
 
+// Restart forgets what the machine knows and goes on with what the journal says, as a
+// restart of the observer does. Nobody can act in between.
+func (d *Driver) Restart(ctx context.Context, now, seen time.Time, what string, replay func() (*plan.Machine, error)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, err := replay()
+	if err != nil {
+		return err
+	}
+	d.Machine = m
+	effects, next := m.Resume(now, seen, what)
+	return d.carryOut(ctx, now, effects, next)
+}
+
+// Record makes a record safe that is not the machine's own, such as that of an
+// action. It counts for what is signed like any other.
+func (d *Driver) Record(e journal.Entry) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed != nil {
+		return d.failed
+	}
+	return d.append(e)
+}
+
 // Look calls f with the state, which f must neither keep nor change.
 func (d *Driver) Look(f func(*plan.State)) {
 	d.mu.Lock()
@@ -169,6 +194,11 @@ func (d *Driver) write(effects []plan.Effect) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	return d.append(entries...)
+}
+
+// append makes records safe and tells of them. Call with mu held.
+func (d *Driver) append(entries ...journal.Entry) error {
 	records, err := d.Book.AppendAll(entries...)
 	if err != nil {
 		return fmt.Errorf("%w: %v", errBehind, err)

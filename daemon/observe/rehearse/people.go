@@ -13,7 +13,6 @@ import (
 
 	"github.com/spark-ta/spark/core/chain"
 	"github.com/spark-ta/spark/core/plan"
-	"github.com/spark-ta/spark/core/wire"
 )
 
 // scripted is one thing that a person of the scenario does.
@@ -42,9 +41,10 @@ var verbs = []string{"tick", "untick", "waive", "note", "recheck", "decide", "is
 //	T+48h20m alice sign operations-lead
 //	T+2h alice reset-lock executor-1 epoch=3
 //
-// A ! before the time says that it is to be refused.
+// A ! before the line says that it is to be refused.
 func (r *reader) person(line string) error {
 	line, refused := strings.CutPrefix(line, "!")
+	line = strings.TrimSpace(line)
 	words, err := shellWords(line)
 	if err != nil {
 		return err
@@ -154,7 +154,11 @@ func (r *Rehearsal) act(ctx context.Context, p scripted) (refused error) {
 		}
 		do(plan.Sign{Role: p.word(0), Decision: first(p.options["decision"], plan.DecisionClose), Comment: p.options["comment"], Signature: note})
 	case "reset-lock":
-		refused = r.resetLock(p)
+		epoch, err := strconv.ParseFloat(p.options["epoch"], 64)
+		if err != nil {
+			return fmt.Errorf("epoch: %w", err)
+		}
+		return r.resetLock(by, p.word(0), epoch)
 	}
 	return refused
 }
@@ -261,101 +265,4 @@ func (r *Rehearsal) signature(who string) (string, error) {
 	}
 	note, err := chain.Sign(c.Statement, signer)
 	return string(note), err
-}
-
-// resetLock is a person's compare-and-delete of the lock, as the world has it.
-func (r *Rehearsal) resetLock(p scripted) error {
-	epoch, err := strconv.ParseFloat(p.options["epoch"], 64)
-	if err != nil {
-		return fmt.Errorf("epoch: %w", err)
-	}
-	outcome := "deleted"
-	err = r.world.resetLock(p.word(0), epoch)
-	if err != nil {
-		outcome = err.Error()
-	}
-	_, writeErr := r.Desk.Journal.Append(r.Now(), p.who, p.options["role"], "action", map[string]any{
-		"action": "reset leader lock", "holder": p.word(0), "epoch": epoch, "outcome": outcome, "simulated": true,
-	})
-	return errors.Join(err, writeErr)
-}
-
-// expectation is one line of what a scenario wants to see.
-type expectation struct {
-	text      string
-	check     string
-	verdict   plan.Verdict
-	recovered bool
-	seen      bool
-	at        time.Duration // 0: at the end
-	others    []string
-	kind      string // verdict, others, run, incident, escalation, refused, criterion, decision, gap
-	words     []string
-}
-
-// expectation reads one of
-//
-//	leader.single fail recovered            at the end
-//	leader.single fail at T+2h5m            at that time
-//	leader.single seen fail                 at any time
-//	others pass, warn                       everything else at the end
-//	run closed | run open
-//	incident leader.single level 2 | no incidents
-//	escalation T+4h level 3 at T+6h30m
-//	refused 2                               acts marked ! that were refused
-//	criterion "SLOs" met | unmet
-//	decision CHECK reviewed
-//	gap 5m
-func (r *reader) expectation(line string) error {
-	w, err := shellWords(line)
-	if err != nil {
-		return err
-	}
-	e := expectation{text: line, words: w}
-	if n := len(w); n > 2 && w[n-2] == "at" {
-		if e.at, err = offset(w[n-1]); err != nil {
-			return err
-		}
-		w = w[:n-2]
-		e.words = w
-	}
-	switch {
-	case len(w) < 2:
-		return fmt.Errorf("what is expected?")
-	case w[0] == "others":
-		e.kind = "others"
-		for _, v := range w[1:] {
-			v = strings.TrimSuffix(v, ",")
-			if _, ok := plan.ParseVerdict(v); !ok && v != "n/a" {
-				return fmt.Errorf("%q is no verdict", v)
-			}
-			e.others = append(e.others, v)
-		}
-	case slices.Contains([]string{"run", "no", "incident", "escalation", "refused", "criterion", "decision", "gap"}, w[0]):
-		e.kind = w[0]
-	default:
-		e.kind, e.check = "verdict", w[0]
-		rest := w[1:]
-		if rest[0] == "seen" && len(rest) > 1 {
-			e.seen, rest = true, rest[1:]
-		}
-		v, ok := plan.ParseVerdict(rest[0])
-		if rest[0] == "n/a" {
-			v, ok = plan.NotApplicable, true
-		}
-		if !ok || len(rest) > 2 || len(rest) == 2 && rest[1] != "recovered" {
-			return fmt.Errorf("%q: a check, a verdict and perhaps recovered are meant", line)
-		}
-		e.verdict, e.recovered = v, len(rest) == 2
-	}
-	r.s.expect = append(r.s.expect, e)
-	return nil
-}
-
-// wireVerdict writes n/a as the wire does.
-func wireVerdict(v string) string {
-	if v == "n/a" {
-		return wire.VerdictNotApplicable
-	}
-	return v
 }

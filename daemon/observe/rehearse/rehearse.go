@@ -3,29 +3,38 @@
 //
 // A [Scenario] is Markdown: the series of a fleet in promtool's notation, what happens
 // to it, what people do and when, and the verdicts that are expected of the judge.
-// [Rehearsal.Run] lives through it as fast as it can, or at a multiple of real time
-// while somebody watches: each tick writes the samples of the simulated fleet, moves
-// the machine on, and lets the people act. There is one goroutine and no clock, so
-// that the same scenario gives the same journal, byte for byte.
+// [Rehearsal.Run] lives through it as fast as it can, [Rehearsal.Pace] at a multiple
+// of real time while somebody watches: each tick writes the samples of the simulated
+// fleet, moves the machine on, and lets the people act. Inside there is no goroutine
+// and no clock, so that the same scenario gives the same journal, byte for byte.
 //
 // The journal begins with a record that says "rehearsal", and so does every closing
 // statement: it can never pass for a real one.
 //
-// A check that was never seen to fail is decoration: [Cover] runs scenarios and lists
-// for each check which one made it fail and which one made it unknown.
+// # With a person at the console
+//
+// While a rehearsal ticks in one goroutine, its Desk may be served to others: what
+// they do stands in the journal between two ticks. All of the world is changed under
+// one mutex, that of the rehearsal, which is taken before the driver's.
+//
+// # Coverage
+//
+// A check that was never seen to fail is decoration. [Cover] runs scenarios and lists
+// for each check which one made it fail and which one made it unknown; the table is
+// committed beside the scenarios, and a check that loses its proof fails the tests.
 package rehearse
 
 import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spark-ta/spark/core/chain"
 	"github.com/spark-ta/spark/core/plan"
-	"github.com/spark-ta/spark/core/plan/report"
 	"github.com/spark-ta/spark/core/wire"
 	"github.com/spark-ta/spark/daemon/observe"
 	"github.com/spark-ta/spark/daemon/observe/journal"
@@ -44,17 +53,22 @@ type Rehearsal struct {
 	Desk     *observe.Desk
 	Querier  *sample.Local
 
-	store   *sample.Store
-	world   *world
-	file    string
-	text    []byte
-	now     time.Time
-	refused int
-	queue   []scripted
-	// verdicts that were recorded, by check
-	seen map[string]map[string]bool
-	at   []atTime
-	log  []string // what happened, for whoever watches
+	store *sample.Store
+	file  string
+	text  []byte
+	opt   Options
+	now   atomic.Int64 // ms since 1970
+
+	mu       sync.Mutex // guards all below; taken before the driver's
+	world    *world
+	queue    []scripted // what people will do
+	refusals []string
+	at       []atTime
+	behind   time.Time // the journal that was taken over ends here; zero: there was none
+
+	// Guarded by the driver, which is the only one to call what changes them.
+	seen map[string]map[string]bool // verdicts that were recorded, by check
+	log  []string                   // whom the machine called, for what
 }
 
 // atTime is what an expectation of a time found then.
@@ -67,8 +81,14 @@ type atTime struct {
 type Options struct {
 	PlanFile string // for error texts
 	PlanText []byte
-	// Journal keeps the records; nil keeps them in memory.
+	// Journal keeps the records; nil keeps them in memory. One that holds the beginning
+	// of this rehearsal, as after a crash, is taken over: the world is lived through up
+	// to its last record, the observer comes back Away later, and everything goes on.
 	Journal *journal.Journal
+	Away    time.Duration
+	// Changed and Told are called like those of a driver; may be nil.
+	Changed func(observe.Change)
+	Told    func(plan.Notify)
 }
 
 // New prepares a rehearsal.
@@ -77,11 +97,11 @@ func New(s *Scenario, o Options) (*Rehearsal, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rehearsal{Scenario: s, store: store, file: o.PlanFile, text: o.PlanText, seen: map[string]map[string]bool{}}
+	r := &Rehearsal{Scenario: s, store: store, file: o.PlanFile, text: o.PlanText, opt: o, seen: map[string]map[string]bool{}}
 	if r.world, err = newWorld(s, Epoch, store); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.File, err)
 	}
-	r.now = r.world.begin
+	r.setNow(r.world.begin)
 	r.Querier = sample.NewLocal(store, sample.LocalOptions{})
 	book := o.Journal
 	if book == nil {
@@ -91,73 +111,101 @@ func New(s *Scenario, o Options) (*Rehearsal, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Driver = &observe.Driver{
+		Machine: &plan.Machine{}, Book: book, Asker: observe.NewAsker(r.Querier, sampleSource, prober{r.Querier}, Every),
+		Changed: r.changed, Told: r.told, Now: r.Now,
+	}
 	r.Desk = &observe.Desk{
-		Journal: book, Now: r.Now, Profile: s.Profile, Version: s.Version, Keys: enrolled,
+		Driver: r.Driver, Journal: book, Now: r.Now, Profile: s.Profile, Version: s.Version, Keys: enrolled,
 		Plans:  func(string) (string, []byte, error) { return o.PlanFile, o.PlanText, nil },
 		Health: r.health,
 		What: func(ctx context.Context, text []byte) (*wire.HypercareRun, error) {
-			return observe.WhatIf(ctx, observe.Past{
-				Records: r.Desk.Journal.Records(), Querier: r.Querier, Source: sampleSource, Every: Every, Until: r.now,
-			}, text)
+			return observe.WhatIf(ctx, r.Past(), text)
 		},
 		Scenarios: func() (wire.Coverage, error) { return wire.Coverage{OK: true, Checks: []wire.CheckCoverage{}}, nil },
 	}
-	r.Driver = r.newDriver(&plan.Machine{})
-	r.Desk.Driver = r.Driver
 	r.queue = slices.Clone(s.people)
 	slices.SortStableFunc(r.queue, func(a, b scripted) int { return int(a.at - b.at) })
-	return r, nil
+	return r, r.takeOver()
 }
 
-func (r *Rehearsal) newDriver(m *plan.Machine) *observe.Driver {
-	return &observe.Driver{
-		Machine: m, Book: r.Desk.Journal, Asker: observe.NewAsker(r.Querier, sampleSource, prober{r.Querier}, Every),
-		Changed: r.changed, Told: func(n plan.Notify) { r.log = append(r.log, n.Title+": "+n.Text) }, Now: r.Now,
+// takeOver finds out where the journal ends.
+func (r *Rehearsal) takeOver() error {
+	for rec, err := range r.Desk.Journal.Records() {
+		if err != nil {
+			return err
+		}
+		r.behind = time.UnixMilli(rec.At).UTC()
 	}
+	since := r.behind.Sub(Epoch)
+	r.queue = slices.DeleteFunc(r.queue, func(p scripted) bool { return !r.behind.IsZero() && p.at <= since-Every })
+	return nil
+}
+
+// Past is the rehearsal so far, to be judged by another plan.
+func (r *Rehearsal) Past() observe.Past {
+	return observe.Past{Records: r.Desk.Journal.Records(), Querier: r.Querier, Source: sampleSource, Every: Every, Until: r.Now()}
 }
 
 // Now is the virtual time.
-func (r *Rehearsal) Now() time.Time { return r.now }
+func (r *Rehearsal) Now() time.Time { return time.UnixMilli(r.now.Load()).UTC() }
+
+func (r *Rehearsal) setNow(t time.Time) { r.now.Store(t.UnixMilli()) }
 
 // Since is the virtual time since T0.
-func (r *Rehearsal) Since() time.Duration { return r.now.Sub(Epoch) }
+func (r *Rehearsal) Since() time.Duration { return r.Now().Sub(Epoch) }
 
 func (r *Rehearsal) changed(c observe.Change) {
-	if c.Record.Kind != plan.KindVerdict {
-		return
+	if c.Record.Kind == plan.KindVerdict {
+		check, verdict := plan.VerdictOf(c.Body)
+		if r.seen[check] == nil {
+			r.seen[check] = map[string]bool{}
+		}
+		r.seen[check][verdict] = true
 	}
-	check, verdict := plan.VerdictOf(c.Body)
-	if r.seen[check] == nil {
-		r.seen[check] = map[string]bool{}
+	if r.opt.Changed != nil {
+		r.opt.Changed(c)
 	}
-	r.seen[check][verdict] = true
+}
+
+func (r *Rehearsal) told(n plan.Notify) {
+	r.log = append(r.log, n.Title+": "+n.Text)
+	if r.opt.Told != nil {
+		r.opt.Told(n)
+	}
 }
 
 func (r *Rehearsal) health() wire.ObserverState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	st := r.store.Stats()
-	return wire.ObserverState{Source: "rehearsal", Targets: []wire.TargetState{}, Rounds: int64(r.world.tick), LastRoundAt: r.now.UnixMilli(), Series: st.Series, Samples: int64(st.Samples)}
+	return wire.ObserverState{
+		Source: "rehearsal", Targets: []wire.TargetState{}, Rounds: int64(r.world.tick), LastRoundAt: r.now.Load(), Series: st.Series, Samples: int64(st.Samples),
+	}
 }
 
 // Tick lives through one scrape. It returns false after the last one: when the run is
 // closed, or the scenario's time is over.
 func (r *Rehearsal) Tick(ctx context.Context) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	since := r.world.now().Sub(Epoch)
 	away := r.Scenario.away(since)
-	now, err := r.world.step(!away)
+	again := !r.behind.IsZero() && !r.world.now().After(r.behind)                // was lived through before the crash
+	gone := !r.behind.IsZero() && r.world.now().Before(r.behind.Add(r.opt.Away)) // nobody looked
+	now, err := r.world.step(again || !away && !gone)
 	if err != nil {
 		return false, err
 	}
-	if !away {
-		if err := r.live(ctx, now, since); err != nil {
-			return false, err
-		}
+	if again || gone || away {
+		return true, ctx.Err()
+	}
+	if err := r.live(ctx, now, since); err != nil {
+		return false, err
 	}
 	open := true
 	r.Driver.Look(func(s *plan.State) { open = s.Plan == nil || s.Running() })
-	if !open || since >= r.Scenario.Until {
-		return false, ctx.Err()
-	}
-	return true, ctx.Err()
+	return open && since < r.Scenario.Until, ctx.Err()
 }
 
 func (r *Rehearsal) live(ctx context.Context, now time.Time, since time.Duration) error {
@@ -166,16 +214,20 @@ func (r *Rehearsal) live(ctx context.Context, now time.Time, since time.Duration
 			return err
 		}
 	}
-	for next := r.Driver.Next(); !next.IsZero() && next.Before(now); next = r.Driver.Next() {
-		if !next.After(r.now) {
-			break
+	if !r.behind.IsZero() {
+		from := r.behind
+		r.behind = time.Time{}
+		if err := r.comeBack(ctx, now, from); err != nil {
+			return err
 		}
-		r.now = next
+	}
+	for next := r.Driver.Next(); !next.IsZero() && next.Before(now) && next.After(r.Now()); next = r.Driver.Next() {
+		r.setNow(next)
 		if err := r.Driver.Step(ctx, next); err != nil {
 			return err
 		}
 	}
-	r.now = now
+	r.setNow(now)
 	if since == 0 {
 		if err := r.start(ctx); err != nil {
 			return err
@@ -190,35 +242,35 @@ func (r *Rehearsal) live(ctx context.Context, now time.Time, since time.Duration
 }
 
 func (r *Rehearsal) start(ctx context.Context) error {
-	_, err := r.Driver.Do(ctx, r.now, plan.Actor{Who: "rehearsal"}, plan.Start{
+	_, err := r.Driver.Do(ctx, r.Now(), plan.Actor{Who: "rehearsal"}, plan.Start{
 		ID: "rehearsal-" + r.Scenario.ID, File: r.file, Text: string(r.text), Version: r.Scenario.Version, Profile: r.Scenario.Profile,
-		T0: r.now, Rehearsal: true, Scenario: r.Scenario.ID, Keys: r.Desk.Keys,
+		T0: r.Now(), Rehearsal: true, Scenario: r.Scenario.ID, Keys: r.Desk.Keys,
 	})
 	return err
 }
 
 // comeBack is a restart of the observer: its machine is made from the journal.
 func (r *Rehearsal) comeBack(ctx context.Context, now, from time.Time) error {
-	m := &plan.Machine{}
-	for rec, err := range r.Desk.Journal.Records() {
-		if err != nil {
-			return err
+	r.setNow(now)
+	return r.Driver.Restart(ctx, now, from, "the observer did not run", func() (*plan.Machine, error) {
+		m := &plan.Machine{}
+		for rec, err := range r.Desk.Journal.Records() {
+			if err == nil {
+				err = m.Apply(rec)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		if err := m.Apply(rec); err != nil {
-			return err
-		}
-	}
-	next := r.newDriver(m)
-	r.Driver, r.Desk.Driver = next, next
-	r.now = now
-	return next.Resume(ctx, now, from, "the observer did not run")
+		return m, nil
+	})
 }
 
-// happenings lets people act and clocks step.
+// happenings lets people act and clocks step, and looks at what is expected now.
 func (r *Rehearsal) happenings(ctx context.Context, since time.Duration) error {
 	for _, f := range r.Scenario.faults {
 		if f.kind == faultClock && f.from <= since && since < f.from+Every {
-			if _, err := r.Driver.Do(ctx, r.now, plan.Actor{Who: "observer"}, plan.ClockStep{By: f.step}); err != nil {
+			if _, err := r.Driver.Do(ctx, r.Now(), plan.Actor{Who: "observer"}, plan.ClockStep{By: f.step}); err != nil {
 				return err
 			}
 		}
@@ -231,37 +283,18 @@ func (r *Rehearsal) happenings(ctx context.Context, since time.Duration) error {
 			return e
 		}
 		if err != nil {
-			r.refused++
+			r.refusals = append(r.refusals, err.Error())
 		}
 		if (err != nil) != p.refused {
 			return fmt.Errorf("%s: T+%s %s %s %s: expected refused=%t, got %v", r.Scenario.File, plan.FormatDuration(p.at), p.who, p.verb, strings.Join(p.words, " "), p.refused, err)
 		}
 	}
 	for _, e := range r.Scenario.expect {
-		if e.at > 0 && e.kind == "verdict" && e.at <= since && since < e.at+Every {
-			r.at = append(r.at, atTime{e, r.verdictNow(e)})
+		if e.momentary() && e.at <= since && since < e.at+Every {
+			r.at = append(r.at, atTime{e, r.compare(e, r.picture())})
 		}
 	}
 	return nil
-}
-
-// verdictNow says how a check differs from what is expected; "" when it does not.
-func (r *Rehearsal) verdictNow(e expectation) string {
-	out := ""
-	r.Driver.Look(func(s *plan.State) {
-		k := s.Check(e.check)
-		switch {
-		case s.Plan == nil || k == nil:
-			out = "there is no such check"
-		case k.Verdict != e.verdict || k.Recovered != e.recovered && e.recovered:
-			out = k.Verdict.String()
-			if k.Recovered {
-				out += " (recovered)"
-			}
-			out += ": " + k.Finding.Sentence
-		}
-	})
-	return out
 }
 
 // Run lives through the whole scenario. progress is told of each virtual hour; may be
@@ -280,178 +313,67 @@ func (r *Rehearsal) Run(ctx context.Context, progress func(since time.Duration))
 	}
 }
 
-// Result is what came of a rehearsal.
-type Result struct {
-	Scenario string          `json:"scenario"`
-	Title    string          `json:"title"`
-	Passed   bool            `json:"passed"`
-	Failures []string        `json:"failures"` // expectations that were not met
-	Counts   wire.Counts     `json:"counts"`
-	Head     string          `json:"head"`
-	Records  int64           `json:"records"`
-	Lasted   string          `json:"lasted"` // virtual
-	Seen     map[string]Seen `json:"-"`
-}
-
-// Seen is what a check was seen to be.
-type Seen struct{ Pass, Warn, Fail, Unknown bool }
-
-// Result compares what came with what the scenario expects.
-func (r *Rehearsal) Result() Result {
-	head := r.Desk.Journal.Head()
-	out := Result{
-		Scenario: r.Scenario.ID, Title: r.Scenario.Title, Failures: []string{}, Head: head.Hash, Records: head.Seq,
-		Lasted: plan.FormatDuration(r.Since()), Seen: map[string]Seen{},
-	}
-	var run *wire.HypercareRun
-	r.Driver.Look(func(s *plan.State) { run = report.Run(s, r.now) })
-	if run == nil {
-		out.Failures = append(out.Failures, "the run was never started")
-		return out
-	}
-	out.Counts = run.Counts
-	for check, verdicts := range r.seen {
-		out.Seen[check] = Seen{verdicts[wire.VerdictPass], verdicts[wire.VerdictWarn], verdicts[wire.VerdictFail], verdicts[wire.VerdictUnknown]}
-	}
-	checks := report.Digest(run)
-	for _, e := range r.Scenario.expect {
-		if e.kind == "verdict" && e.at > 0 {
-			continue // was looked at in its time
+// Pace lives through the scenario so many times as fast as real time, until it is over
+// or ctx ends. speed is asked before each tick, so that the clock can drop to 1 while a
+// person has an action open; what is not above 0 counts as 1. The way up to T0 is gone
+// through at once. It may run while others use the Desk.
+func (r *Rehearsal) Pace(ctx context.Context, speed func() float64) error {
+	due := time.Now()
+	for {
+		more, err := r.Tick(ctx)
+		if err != nil || !more {
+			return err
 		}
-		if found := r.compare(e, run, checks); found != "" {
-			out.Failures = append(out.Failures, fmt.Sprintf("expected %q, found %s", e.text, found))
-		}
-	}
-	reached := map[string]bool{}
-	for _, a := range r.at {
-		reached[a.e.text] = true
-		if a.found != "" {
-			out.Failures = append(out.Failures, fmt.Sprintf("expected %q, found %s", a.e.text, a.found))
-		}
-	}
-	for _, e := range r.Scenario.expect {
-		if e.kind == "verdict" && e.at > 0 && !reached[e.text] {
-			out.Failures = append(out.Failures, fmt.Sprintf("expected %q, but that time was not reached", e.text))
-		}
-	}
-	out.Passed = len(out.Failures) == 0 && len(r.Scenario.expect) > 0
-	return out
-}
-
-func (r *Rehearsal) compare(e expectation, run *wire.HypercareRun, checks map[string]wire.Check) string {
-	switch e.kind {
-	case "verdict":
-		if e.seen {
-			if _, ok := checks[e.check]; !ok || !r.seen[e.check][e.verdict.String()] {
-				return "it never was"
-			}
-			return ""
-		}
-		return r.verdictNow(e)
-	case "others":
-		return r.others(e, checks)
-	case "run":
-		if open := run.ClosedAt == 0; open != (e.words[1] == "open") {
-			return "state " + run.State + ": " + unmet(run)
-		}
-	case "no":
-		if len(run.Incidents) > 0 {
-			return fmt.Sprintf("%d incidents, the first: %s", len(run.Incidents), run.Incidents[0].Title)
-		}
-	case "incident":
-		return incident(e, run)
-	case "escalation":
-		return escalation(e, run)
-	case "refused":
-		if n, _ := strconv.Atoi(e.words[1]); n != r.refused {
-			return strconv.Itoa(r.refused)
-		}
-	case "criterion":
-		for _, c := range run.Exit {
-			if strings.Contains(c.Title, e.words[1]) && len(e.words) == 3 {
-				if c.Met == (e.words[2] == "met") {
-					return ""
-				}
-				return c.Text
-			}
-		}
-		return "no such criterion"
-	case "decision":
-		for _, d := range run.Decisions {
-			if d.Check == e.words[1] && len(e.words) == 3 && d.State == e.words[2] {
-				return ""
-			}
-		}
-		return fmt.Sprintf("%d decisions, none like this", len(run.Decisions))
-	case "gap":
-		want, err := plan.ParseDuration(e.words[1])
-		for _, g := range run.Gaps {
-			if err == nil && (time.Duration(g.To-g.From)*time.Millisecond-want).Abs() <= 2*Every {
-				return ""
-			}
-		}
-		return fmt.Sprintf("%d gaps, none like this", len(run.Gaps))
-	}
-	return ""
-}
-
-func unmet(run *wire.HypercareRun) string {
-	var out []string
-	for _, c := range run.Exit {
-		if !c.Met {
-			out = append(out, c.Title+" ("+c.Text+")")
-		}
-	}
-	return strings.Join(out, "; ")
-}
-
-func (r *Rehearsal) others(e expectation, checks map[string]wire.Check) string {
-	named := map[string]bool{}
-	for _, x := range r.Scenario.expect {
-		named[x.check] = named[x.check] || x.kind == "verdict" && !x.seen && x.at == 0
-	}
-	var bad []string
-	for id, k := range checks {
-		allowed := slices.ContainsFunc(e.others, func(v string) bool { return wireVerdict(v) == k.Verdict })
-		if !named[id] && !allowed {
-			bad = append(bad, id+" "+k.Verdict+" ("+k.Sentence+")")
-		}
-	}
-	slices.Sort(bad)
-	return strings.Join(bad, "; ")
-}
-
-func incident(e expectation, run *wire.HypercareRun) string {
-	for _, i := range run.Incidents {
-		if slices.Contains(i.Checks, e.words[1]) && (len(e.words) < 4 || strconv.Itoa(i.Level) == e.words[3]) {
-			if e.at > 0 && (time.Duration(i.OpenedAt-run.T0)*time.Millisecond-e.at).Abs() > Every {
-				return "opened at T+" + plan.FormatDuration(time.Duration(i.OpenedAt-run.T0)*time.Millisecond)
-			}
-			return ""
-		}
-	}
-	return fmt.Sprintf("%d incidents, none like this", len(run.Incidents))
-}
-
-func escalation(e expectation, run *wire.HypercareRun) string {
-	var found []string
-	for _, x := range run.Escalations {
-		if x.Checkpoint != e.words[1] || len(e.words) < 4 || strconv.Itoa(x.Level) != e.words[3] {
+		if r.Now().Before(Epoch) {
+			due = time.Now()
 			continue
 		}
-		at := time.Duration(x.At-run.T0) * time.Millisecond
-		if e.at == 0 || at == e.at {
-			return ""
+		s := speed()
+		if !(s > 0) {
+			s = 1
 		}
-		found = append(found, "at T+"+plan.FormatDuration(at))
+		if due = due.Add(time.Duration(float64(Every) / s)); due.Before(time.Now()) {
+			due = time.Now() // a slow machine is late, and does not hurry afterwards
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Until(due)):
+		}
 	}
-	if len(found) == 0 {
-		return "none"
-	}
-	return strings.Join(found, ", ")
 }
 
-// Journal returns the records of the rehearsal.
-func (r *Rehearsal) Journal() func(yield func(chain.Record, error) bool) {
+// Lock is the leader lock as the world has it.
+func (r *Rehearsal) Lock() (holder string, epoch float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.world.leader, r.world.epoch
+}
+
+// ResetLock deletes the simulated lock if it is as it was seen, as the real action
+// does, and records that. Its error says what it is now; nothing was deleted then.
+func (r *Rehearsal) ResetLock(by plan.Actor, holder string, epoch float64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resetLock(by, holder, epoch)
+}
+
+func (r *Rehearsal) resetLock(by plan.Actor, holder string, epoch float64) error {
+	refused := r.world.resetLock(holder, epoch)
+	outcome := "deleted"
+	if refused != nil {
+		outcome = refused.Error()
+	}
+	err := r.Driver.Record(journal.Entry{At: r.Now(), Who: by.Who, Role: by.Role, Kind: "action", Body: map[string]any{
+		"action": "reset leader lock", "holder": holder, "epoch": epoch, "outcome": outcome, "simulated": true,
+	}})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+// Records returns the records of the rehearsal.
+func (r *Rehearsal) Records() func(yield func(chain.Record, error) bool) {
 	return r.Desk.Journal.Records()
 }

@@ -46,7 +46,8 @@ type seriesText struct {
 	name     string
 	matchers []*labels.Matcher
 	values   []segment
-	at       time.Duration // since T0; the world's beginning for those without
+	at       time.Duration // since T0
+	timed    bool          // false: from the world's beginning on
 	add      bool
 	saw      float64
 	period   time.Duration
@@ -81,6 +82,7 @@ type fault struct {
 	instance string // "" for all
 	from, to time.Duration
 	restart  bool // its counters begin anew afterwards
+	renamed  bool // and it is another instance then
 	step     time.Duration
 }
 
@@ -91,11 +93,15 @@ func (s *Scenario) down(instance string, since time.Duration) bool {
 	})
 }
 
-// restarted reports whether an instance begins anew at this tick.
-func (s *Scenario) restarted(instance string, since time.Duration) bool {
-	return slices.ContainsFunc(s.faults, func(f fault) bool {
-		return f.restart && f.instance == instance && f.to <= since && since < f.to+Every
-	})
+// restarted reports whether an instance begins anew at this tick, and whether under
+// another name.
+func (s *Scenario) restarted(instance string, since time.Duration) (anew, renamed bool) {
+	for _, f := range s.faults {
+		if f.restart && f.instance == instance && f.to <= since && since < f.to+Every {
+			anew, renamed = true, renamed || f.renamed
+		}
+	}
+	return anew, renamed
 }
 
 // away reports whether the observer does not look at this time.
@@ -241,7 +247,11 @@ func (r *reader) each(b *markdown.Block, read func(line string) error) {
 func (r *reader) seriesFence(b *markdown.Block) {
 	var proto seriesText
 	r.d.Apply(r.d.ParseOptions(b.Info, b.InfoAt), map[string]markdown.Setter{
-		"at": func(v string) (err error) { proto.at, err = offset(v); return err },
+		"at": func(v string) (err error) {
+			proto.timed = true
+			proto.at, err = offset(v)
+			return err
+		},
 		"saw": func(v string) error {
 			size, period, ok := strings.Cut(v, "/")
 			n, err := plan.ParseValue(size)
@@ -298,8 +308,12 @@ func cutSelector(line string) (selector, rest string) {
 	return line, ""
 }
 
-// offset reads T+2h30m.
+// offset reads T+2h30m, or T-10m for a time before T0.
 func offset(s string) (time.Duration, error) {
+	if rest, ok := strings.CutPrefix(s, "T-"); ok {
+		d, err := plan.ParseDuration(rest)
+		return -d, err
+	}
 	rest, ok := strings.CutPrefix(s, "T+")
 	if !ok {
 		return 0, fmt.Errorf("%q: T+2h30m is meant", s)
@@ -311,8 +325,9 @@ func offset(s string) (time.Duration, error) {
 //
 //	T+2h down executor-1 for 10m
 //	T+2h restart executor-1 for 30s
-//	every 4m from T+2h to T+3h restart executor-1 for 30s
-//	T+5h outage for 30m
+//	every 4m from T+2h to T+3h crash executor-1 for 30s     comes back as executor-1.1
+//	T+5h outage for 30m              nothing can be scraped
+//	T-10m outage for 1h
 //	T+6h observer away for 5m
 //	T+3h clock +5m
 func (r *reader) fault(line string) error {
@@ -341,8 +356,8 @@ func (r *reader) oneFault(at time.Duration, w []string) (fault, error) {
 		return err
 	}
 	switch {
-	case len(w) == 4 && (w[0] == "down" || w[0] == "restart"):
-		f.instance, f.restart = w[1], w[0] == "restart"
+	case len(w) == 4 && slices.Contains([]string{"down", "restart", "crash"}, w[0]):
+		f.instance, f.restart, f.renamed = w[1], w[0] != "down", w[0] == "crash"
 		if !slices.ContainsFunc(r.s.Instances, func(i Instance) bool { return i.Name == w[1] }) {
 			return f, fmt.Errorf("there is no instance %q", w[1])
 		}
@@ -360,7 +375,7 @@ func (r *reader) oneFault(at time.Duration, w []string) (fault, error) {
 		}
 		return f, err
 	}
-	return f, fmt.Errorf("down, restart, outage, observer away or clock is meant, not %q", strings.Join(w, " "))
+	return f, fmt.Errorf("down, restart, crash, outage, observer away or clock is meant, not %q", strings.Join(w, " "))
 }
 
 // schedule reads the times at the beginning of a line: T+2h, or every 30m from T+0 to

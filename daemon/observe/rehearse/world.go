@@ -29,6 +29,8 @@ type world struct {
 	tick     int
 	lines    []*line
 	byName   map[string][]*line
+	names    map[string]int             // of instances: how often one came back under another name
+	asleep   map[string][]labels.Labels // by metric
 	sink     Sink
 	rng      *rand.Rand
 
@@ -49,6 +51,7 @@ type line struct {
 	period   int     // of it, ticks
 	noise    float64 // standard deviation
 	from     float64 // value at the restart, of counters
+	born     float64 // start of the process, once it was restarted
 
 	ref     uint64
 	known   bool // has a sample that is not a marker
@@ -64,7 +67,7 @@ type overlay struct {
 
 func newWorld(s *Scenario, t0 time.Time, sink Sink) (*world, error) {
 	w := &world{
-		scenario: s, begin: t0.Add(-s.Lead), byName: map[string][]*line{}, sink: sink,
+		scenario: s, begin: t0.Add(-s.Lead), byName: map[string][]*line{}, names: map[string]int{}, asleep: map[string][]labels.Labels{}, sink: sink,
 		rng: rand.New(rand.NewPCG(s.Seed, 48)),
 	}
 	w.contract()
@@ -79,34 +82,60 @@ func newWorld(s *Scenario, t0 time.Time, sink Sink) (*world, error) {
 	return w, nil
 }
 
-// contract adds the series that an instance has at zero from its first scrape on: of
-// each role those that can move, because 48 hours of zeros tell nothing and cost time.
+// contract adds the series that an instance has at zero from its first scrape on. Of
+// the channels and the alert types only one each is in use, as in a deployment that
+// has configured one webhook: the others would be 48 hours of zeros, which tell
+// nothing and make each question four times as dear. They sleep until a scenario
+// names them.
 func (w *world) contract() {
 	for _, in := range w.scenario.Instances {
 		base := []string{"job", "spark", "instance", in.Name, "role", in.Role}
 		w.add(labels.FromStrings(append([]string{"__name__", wire.SeriesUp}, base...)...), "1")
 		for _, m := range wire.Metrics() {
-			if !moves(m.Name, in.Role) {
-				continue
-			}
 			for _, ls := range combinations(m.Labels) {
-				w.family(m, append(slices.Clone(base), ls...))
+				family(m, append(slices.Clone(base), ls...), func(ls labels.Labels) {
+					if used(ls) {
+						w.add(ls, "0")
+					} else {
+						w.asleep[m.Name] = append(w.asleep[m.Name], ls)
+					}
+				})
 			}
 		}
 	}
 	w.add(labels.FromStrings("__name__", wire.SeriesTick, "job", "spark-observer"), "1")
 }
 
-// moves reports whether a metric can move on an instance with these roles.
-func moves(metric, role string) bool {
-	family, _, _ := strings.Cut(metric, "_")
-	switch family {
-	case "alerts", "alert", "scheduler", "leader", "notifications", "notification", "outbox", "copilot":
-		return metric == wire.MetricAlertsActive || metric == wire.MetricLeaderEpoch || strings.Contains(role, wire.RoleExecutor)
-	case "streams", "stream":
-		return strings.Contains(role, wire.RoleGateway)
+// inUse are the values in use of labels that have many.
+var inUse = map[string]string{"channel": "webhook", "type": "price"}
+
+func used(ls labels.Labels) bool {
+	for name, value := range inUse {
+		if v := ls.Get(name); v != "" && v != value {
+			return false
+		}
 	}
 	return true
+}
+
+// wake adds the sleeping series that a scenario names by their channel or type.
+func (w *world) wake(x seriesText) {
+	if !slices.ContainsFunc(x.matchers, func(m *labels.Matcher) bool { return inUse[m.Name] != "" }) {
+		return
+	}
+	name := x.name
+	for _, end := range []string{"_bucket", "_count", "_sum"} {
+		if short := strings.TrimSuffix(name, end); w.asleep[short] != nil {
+			name = short
+		}
+	}
+	w.asleep[name] = slices.DeleteFunc(w.asleep[name], func(ls labels.Labels) bool {
+		if !matches(x.matchers, ls) {
+			return false
+		}
+		w.add(ls, "0")
+		return true
+	})
 }
 
 // combinations lists the label sets of a metric; none for open labels.
@@ -124,17 +153,21 @@ func combinations(ls []wire.Label) [][]string {
 	return out
 }
 
-func (w *world) family(m wire.Metric, ls []string) {
+// family yields the series of a metric: one, or those of a histogram.
+func family(m wire.Metric, ls []string, yield func(labels.Labels)) {
+	one := func(name string, more ...string) {
+		yield(labels.FromStrings(append(append([]string{"__name__", name}, more...), ls...)...))
+	}
 	if m.Kind != wire.Histogram {
-		w.add(labels.FromStrings(append([]string{"__name__", m.Name}, ls...)...), "0")
+		one(m.Name)
 		return
 	}
 	for _, b := range m.Buckets {
-		w.add(labels.FromStrings(append([]string{"__name__", m.Name + "_bucket", "le", strconv.FormatFloat(b, 'g', -1, 64)}, ls...)...), "0")
+		one(m.Name+"_bucket", "le", strconv.FormatFloat(b, 'g', -1, 64))
 	}
-	w.add(labels.FromStrings(append([]string{"__name__", m.Name + "_bucket", "le", "+Inf"}, ls...)...), "0")
-	w.add(labels.FromStrings(append([]string{"__name__", m.Name + "_sum"}, ls...)...), "0")
-	w.add(labels.FromStrings(append([]string{"__name__", m.Name + "_count"}, ls...)...), "0")
+	one(m.Name+"_bucket", "le", "+Inf")
+	one(m.Name + "_sum")
+	one(m.Name + "_count")
 }
 
 func (w *world) add(ls labels.Labels, sequence string) *line {
@@ -157,6 +190,7 @@ func (w *world) add(ls labels.Labels, sequence string) *line {
 // put lays a scenario's series over those that it matches; one that matches nothing
 // and names all its labels is new.
 func (w *world) put(x seriesText) error {
+	w.wake(x)
 	var hit []*line
 	for _, l := range w.byName[x.name] {
 		if matches(x.matchers, l.labels) {
@@ -169,17 +203,17 @@ func (w *world) put(x seriesText) error {
 			return err
 		}
 		hit = append(hit, w.add(ls, "0"))
-		if x.at > 0 { // before its time it does not exist
+		if x.timed { // before its time it does not exist
 			hit[0].base = cursor{segments: []segment{{kind: missing, n: 1}}}
 		}
 	}
 	for _, l := range hit {
 		c := cursor{segments: x.values}
 		switch {
-		case x.at == 0 && !x.add:
+		case !x.timed && !x.add:
 			l.base = c
 		default:
-			l.extra = append(l.extra, &overlay{from: w.tickOf(x.at), values: c, add: x.add})
+			l.extra = append(l.extra, &overlay{from: w.tickOf(x), values: c, add: x.add})
 		}
 		if x.saw != 0 {
 			l.saw, l.period = x.saw, max(1, int(x.period/Every))
@@ -200,38 +234,52 @@ func matches(ms []*labels.Matcher, ls labels.Labels) bool {
 	return true
 }
 
-// tickOf is the tick of a time after the beginning of the world.
-func (w *world) tickOf(sinceT0 time.Duration) int { return int((sinceT0 + w.scenario.Lead) / Every) }
+// tickOf is the tick from which a series counts.
+func (w *world) tickOf(x seriesText) int {
+	if !x.timed {
+		return 0
+	}
+	return max(0, int((x.at+w.scenario.Lead)/Every))
+}
 
 func (w *world) now() time.Time { return w.begin.Add(time.Duration(w.tick) * Every) }
+
+// fate is what happens to an instance in a tick.
+type fate struct {
+	down, anew bool
+	name       string // another one than before; "" otherwise
+}
+
+func (w *world) fates(since time.Duration) map[string]fate {
+	out := make(map[string]fate, len(w.scenario.Instances))
+	for _, in := range w.scenario.Instances {
+		f := fate{down: w.scenario.down(in.Name, since)}
+		renamed := false
+		if f.anew, renamed = w.scenario.restarted(in.Name, since); renamed {
+			w.names[in.Name]++
+			f.name = in.Name + "." + strconv.Itoa(w.names[in.Name])
+		}
+		out[in.Name] = f
+	}
+	return out
+}
 
 // step writes the samples of the next tick. A tick that the observer misses is lived
 // through all the same.
 func (w *world) step(watched bool) (time.Time, error) {
 	now := w.now()
-	since := now.Sub(w.begin) - w.scenario.Lead
 	t := now.UnixMilli()
-	down := map[string]bool{}
-	for _, in := range w.scenario.Instances {
-		down[in.Name] = w.scenario.down(in.Name, since)
-	}
+	fates := w.fates(now.Sub(w.begin) - w.scenario.Lead)
 	for _, l := range w.lines {
 		v, kind := l.value(w)
 		if l.instance != "" {
-			if w.scenario.restarted(l.instance, since) && l.counter {
-				l.from = l.current
+			f := fates[l.instance]
+			if f.anew {
+				if err := l.anew(w.sink, f.name, now); err != nil {
+					return now, err
+				}
 			}
-			if l.counter {
-				l.current = v
-				v = max(0, v-l.from)
-			}
-			v = w.seizure(l, v)
-			switch {
-			case down[l.instance] && l.name == wire.SeriesUp:
-				v = 0
-			case down[l.instance] && !strings.HasPrefix(l.name, "scrape_"):
-				kind = stale
-			}
+			v, kind = w.onInstance(l, f, v, kind)
 		}
 		if !watched {
 			continue
@@ -245,6 +293,45 @@ func (w *world) step(watched bool) (time.Time, error) {
 		return now, nil
 	}
 	return now, w.sink.Commit()
+}
+
+// onInstance is what an instance's line shows of a value.
+func (w *world) onInstance(l *line, f fate, v float64, kind segmentKind) (float64, segmentKind) {
+	if l.counter {
+		l.current = v
+		v = max(0, v-l.from)
+	}
+	if l.name == startTime && l.born != 0 {
+		v = l.born
+	}
+	v = w.seizure(l, v)
+	switch {
+	case f.down && l.name == wire.SeriesUp:
+		v = 0
+	case f.down:
+		kind = stale
+	}
+	return v, kind
+}
+
+const startTime = "process_start_time_seconds"
+
+// anew begins a line anew with its process, under another name if there is one.
+func (l *line) anew(sink Sink, name string, now time.Time) error {
+	if l.counter {
+		l.from = l.current
+	}
+	l.born = float64(now.Unix())
+	if name == "" {
+		return nil
+	}
+	if err := l.write(sink, now.UnixMilli(), 0, stale); err != nil {
+		return err
+	}
+	b := labels.NewBuilder(l.labels)
+	l.labels = b.Set("instance", name).Labels()
+	l.ref = sink.Series(l.labels)
+	return nil
 }
 
 // write adds a sample, or one marker at the end of a run of samples.
