@@ -263,8 +263,8 @@ func TestFramesAreSoundAtEverySize(t *testing.T) {
 			m.Update(evil())
 		}
 		press(m, keys...)
-		for w := 1; w <= 400; w += 1 + w/3 {
-			for h := 1; h <= 120; h += 1 + h/3 {
+		for w := 1; w <= 400; w += 1 + w/2 {
+			for h := 1; h <= 120; h += 1 + h/2 {
 				m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 				if err := sound(m.View().Content, w, h); err != nil {
 					t.Fatalf("%d×%d after %q: %v", w, h, keys, err)

@@ -153,7 +153,7 @@ func TestTheFooterNamesKeysThatExist(t *testing.T) {
 }
 
 func TestReadOnlyLeavesNoWayToChangeSomething(t *testing.T) {
-	// The console has no such key yet; this one is planted.
+	// One that works wherever it is looked up is planted.
 	const planted = ui.Action("destroy")
 	table := ui.Bindings()
 	for _, in := range []ui.Context{ui.Everywhere, ui.InPalette, ui.InHelp} {

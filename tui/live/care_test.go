@@ -50,7 +50,7 @@ func TestAChangeIsMadeAndSeen(t *testing.T) {
 		c, _ := p.Care.Run.Check("ops.briefed")
 		return c.Verdict == live.Pass && c.Tick != nil
 	})
-	want := livetest.Change{Path: "/api/hypercare/checks/ops.briefed/tick", Body: `{"evidence":"all of them, at noon"}`}
+	want := livetest.Change{Path: "/api/hypercare/checks/ops.briefed/tick", Body: `{"evidence":"all of them, at noon"}`, Token: "Bearer " + token}
 	if got := d.Changes(); len(got) != 1 || got[0] != want {
 		t.Errorf("asked for %+v, want %+v", got, want)
 	}

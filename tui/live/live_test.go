@@ -60,12 +60,15 @@ func (w *watcher) until(t *testing.T, what string, ok func(*live.Picture) bool) 
 	}
 }
 
+// token is the operations token of every follower.
+const token = "t0ken"
+
 // start follows the daemon for the length of the test.
 func start(t *testing.T, d *livetest.Daemon, symbols ...market.Symbol) (*live.Live, *watcher) {
 	t.Helper()
 	w := newWatcher()
 	l := live.New(live.Live{
-		URL: d.URL, HTTP: live.NewClient(), Symbols: symbols, Publish: w.publish, Log: slog.New(slog.DiscardHandler),
+		URL: d.URL, Token: token, HTTP: live.NewClient(), Symbols: symbols, Publish: w.publish, Log: slog.New(slog.DiscardHandler),
 	}, market.Series{Symbol: "BTCUSDT", Timeframe: market.M1})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -116,6 +116,9 @@ func (d *Daemon) serve(l net.Listener) {
 			d.asked[r.URL.Path]++
 			mayChange := d.judge != nil && r.Method == http.MethodPost
 			d.mu.Unlock()
+			if r.Method == http.MethodGet && r.Header.Get("Authorization") != "" {
+				d.t.Errorf("a token went with %s", r.URL)
+			}
 			if r.Method != http.MethodGet && !mayChange {
 				d.t.Errorf("the console asked to change something: %s %s", r.Method, r.URL)
 			}

@@ -14,8 +14,9 @@ import (
 
 // Change is a request that changed something.
 type Change struct {
-	Path string
-	Body string
+	Path  string
+	Body  string
+	Token string // the Authorization header
 }
 
 // judge is the part of the daemon that judges. It is absent until [Daemon.Judge].
@@ -88,7 +89,7 @@ func (d *Daemon) change(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, wire.Error{Error: "no JSON", Code: wire.CodeInvalidInput})
 		return
 	}
-	d.judge.changes = append(d.judge.changes, Change{r.URL.Path, string(body)})
+	d.judge.changes = append(d.judge.changes, Change{r.URL.Path, string(body), r.Header.Get("Authorization")})
 	if e := d.judge.refusal; e != nil {
 		reply(w, e.Code.Status(), *e)
 		return
