@@ -227,7 +227,7 @@ func (a Recheck) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrConflict, "", "%s opens at %s", k.At.ID, k.At.OpensAt.Format(time.RFC3339))
 	case words(a.Reason) == 0 || len(a.Reason) > maxText:
 		return "", refuse(ErrInvalid, "reason", "a re-check needs a reason, such as what was done")
-	case k.run.reason != "" || k.run.asked:
+	case k.run.reason != "" || k.run.asked != 0:
 		return "", refuse(ErrConflict, "", "%s is being evaluated", k.ID)
 	}
 	m.record(by.Who, by.Role, KindRecheck, &checkBody{Check: k.ID, Text: a.Reason})
@@ -268,6 +268,9 @@ func (a Decide) do(m *Machine, by Actor) (string, error) {
 		if b.Parameter == "" {
 			b.Parameter = d.Parameter
 		}
+		if b.From == "" {
+			b.From = d.From
+		}
 	} else {
 		b.ID = fmt.Sprintf("d-%d", len(m.s.Decisions)+1)
 	}
@@ -282,10 +285,7 @@ func (a Decide) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrInvalid, "reviewAt", "the review must be in the future")
 	}
 	m.record(by.Who, by.Role, KindDecision, b)
-	d := m.s.decision(b.ID)
-	if at := m.reviewOf(d); d.Check != "" && !at.IsZero() {
-		m.arm(at, timerEffect, d.ID, 0)
-	}
+	m.armReview(m.s.decision(b.ID))
 	return b.ID, nil
 }
 
@@ -377,11 +377,18 @@ func (a ChangeIncident) do(m *Machine, by Actor) (string, error) {
 
 // burns reports whether what an incident is about still goes on.
 func (m *Machine) burns(k *CheckState) bool {
-	if e := k.openEpisode(); e != nil && e.Verdict != NoData {
+	if e := k.openEpisode(); e != nil && (e.Verdict != NoData || k.blinded()) {
 		return true
 	}
 	s := m.slo(k.ID)
 	return s != nil && slices.ContainsFunc(s.Tiers[:2], func(t TierState) bool { return t.Firing })
+}
+
+// blinded reports whether the darkness that lasts began while a breach did: nobody
+// has seen the end of it.
+func (k *CheckState) blinded() bool {
+	n := len(k.Episodes)
+	return n > 1 && k.Episodes[n-2].Verdict != NoData && k.Episodes[n-2].To.After(k.Episodes[n-1].From)
 }
 
 // ReportIssue notes what a user reported.

@@ -341,7 +341,7 @@ func (m *Machine) applyAmend(now time.Time, b *amendBody) error {
 				continue
 			}
 			old.Check, old.At = k.Check, c
-			old.run.asked = false
+			old.run.asked = 0
 			c.States[i] = old
 			m.s.checks[k.ID] = old
 		}
@@ -349,7 +349,7 @@ func (m *Machine) applyAmend(now time.Time, b *amendBody) error {
 	for i, s := range m.s.SLOs {
 		for _, old := range slos {
 			if k := m.s.checks[s.Check.ID]; old.Check == k {
-				old.asked = false
+				old.asked = 0
 				m.s.SLOs[i] = old
 			} else {
 				s.Check = k

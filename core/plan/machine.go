@@ -218,9 +218,7 @@ func (m *Machine) schedule() {
 		}
 	}
 	for _, d := range m.s.Decisions {
-		if d.State == Decided {
-			m.arm(m.reviewOf(d), timerEffect, d.ID, 0)
-		}
+		m.armReview(d)
 	}
 	for _, s := range m.s.SLOs {
 		m.arm(later(m.now, m.s.T0), timerBurn, s.Check.ID, 0)
@@ -251,8 +249,8 @@ func (m *Machine) armPeople(c *CheckpointState) {
 // armChecks starts the evaluations of a checkpoint that has opened.
 func (m *Machine) armChecks(c *CheckpointState, from time.Time) {
 	for _, k := range c.States {
-		if m.s.Automatic(k) && !k.Fixed {
-			m.arm(from, timerEval, k.ID, 0)
+		if m.s.Automatic(k) && (!k.Fixed || k.run.reason != "") {
+			m.armEval(k, from)
 		}
 	}
 	end := m.windowEnd(c)
@@ -260,6 +258,13 @@ func (m *Machine) armChecks(c *CheckpointState, from time.Time) {
 		end = later(end, from.Add(time.Minute))
 	}
 	m.arm(end, timerWindow, c.ID, 0)
+}
+
+// armEval arms the next evaluation of a check. There is but one at a time: two would
+// take samples twice as fast.
+func (m *Machine) armEval(k *CheckState, at time.Time) {
+	k.run.due = at
+	m.arm(at, timerEval, k.ID, 0)
 }
 
 // windowEnd is when the point checks of a checkpoint are fixed. A checkpoint that
@@ -310,7 +315,9 @@ func (m *Machine) fire(t timer) {
 	case timerEffect:
 		m.review(t.ref)
 	case timerEval:
-		m.ask(m.s.checks[t.ref])
+		if k := m.s.checks[t.ref]; k != nil && t.at.Equal(k.run.due) {
+			m.ask(k)
+		}
 	case timerWindow:
 		m.closeWindow(t.ref)
 	case timerBurn:
@@ -362,7 +369,7 @@ func (m *Machine) owed(c *CheckpointState) string {
 
 // ask wants a check evaluated.
 func (m *Machine) ask(k *CheckState) {
-	if k == nil || k.Fixed && k.run.reason == "" || k.run.asked || !m.s.Automatic(k) {
+	if k.Fixed && k.run.reason == "" || k.run.asked != 0 || !m.s.Automatic(k) {
 		return
 	}
 	e := Evaluate{Check: k.Check, At: m.now}
@@ -384,7 +391,8 @@ func (m *Machine) ask(k *CheckState) {
 			e.From = m.now.Add(-w)
 		}
 	}
-	k.run.asked = true
+	m.order++
+	k.run.asked, e.ID = m.order, m.order
 	m.evaluate(e)
 }
 
@@ -418,8 +426,10 @@ func (m *Machine) windowOf(k *CheckState) (from, to time.Time) {
 }
 
 func (m *Machine) evaluate(e Evaluate) {
-	m.order++
-	e.ID = m.order
+	if e.ID == 0 {
+		m.order++
+		e.ID = m.order
+	}
 	if e.Check.Source.Language == SourceRun {
 		m.observe(Observed{e, m.ownState()})
 		return
@@ -461,9 +471,8 @@ func (m *Machine) closeWindow(id string) {
 		if k.Mode == Invariant || k.Fixed || !m.s.Automatic(k) {
 			continue
 		}
-		f := k.Finding
-		v := k.run.verdict
-		if k.run.n == 0 && k.run.length == 0 {
+		v, f := k.run.verdict, k.run.finding
+		if k.run.length == 0 {
 			v, f = NoData, Finding{Sentence: "was never evaluated"}
 		}
 		if v == Pass && k.run.length < k.settleNeed() {
@@ -534,6 +543,13 @@ func (m *Machine) reviewAll() {
 	}
 }
 
+// armReview arms the look at the effect of a decision, if there is one to come.
+func (m *Machine) armReview(d *Decision) {
+	if at := m.reviewOf(d); d.State == Decided && d.Check != "" && !at.IsZero() {
+		m.arm(at, timerEffect, d.ID, 0)
+	}
+}
+
 // review wants the effect of a decision measured.
 func (m *Machine) review(id string) {
 	d := m.s.decision(id)
@@ -541,9 +557,10 @@ func (m *Machine) review(id string) {
 		return
 	}
 	k := m.s.checks[d.Check]
-	if k == nil || k.run.asked {
+	if k == nil || d.asked {
 		return
 	}
+	d.asked = true
 	m.evaluate(Evaluate{Check: k.Check, Purpose: ForEffect, At: m.now, From: d.At, Ref: d.ID})
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,14 +19,17 @@ func (m *Machine) observe(o Observed) {
 	case ForEffect:
 		m.effect(k, o)
 		return
-	case ForPresence:
-		k.run.asked = false
+	}
+	if k.run.asked != o.ID {
+		return // from before an amendment or a restart: it has been asked anew
+	}
+	k.run.asked = 0
+	if k.Fixed && k.run.reason == "" {
+		return // the window ended while it was asked: its verdict stands
+	}
+	if o.Purpose == ForPresence {
 		m.present(k, o)
 		return
-	}
-	k.run.asked = false
-	if k.Fixed && k.run.reason == "" && k.Mode != Invariant {
-		return // the window ended while it was asked: its verdict stands
 	}
 	v, f := m.judge(k.Check, o.Observation)
 	switch k.Mode {
@@ -45,13 +49,23 @@ func (m *Machine) point(k *CheckState, v Verdict, f Finding, asked time.Time) {
 		if r.length > 0 {
 			m.keepTry(k)
 		}
+		if r.n == 0 { // after a restart the tries go on, they do not begin again
+			r.n = k.lastTry()
+		}
 		r.n++
 		r.verdict, r.length = v, 0
 	}
 	r.length++
-	k.Finding = f // for the end of the window; a record says it again
+	r.finding = f
+	if k.Verdict == Pending {
+		k.Finding = f // for the eye; a record says it again
+	}
 	recheck := r.reason != ""
 	switch {
+	case recheck && r.n-k.lastTry() > maxFlaps && r.length < k.settleNeed():
+		f.Sentence = "does not settle: its answer changed " + plural(maxFlaps, "time") + ", at last " + f.Sentence
+		m.conclude(k, NoData, f, true)
+		return
 	case v == Pass && r.length >= k.settleNeed():
 		if r.n > 1 {
 			f.Sentence += ", passed on attempt " + FormatNumber(float64(r.n), "")
@@ -64,33 +78,41 @@ func (m *Machine) point(k *CheckState, v Verdict, f Finding, asked time.Time) {
 			return
 		}
 	}
-	m.arm(later(asked.Add(k.every()), m.now), timerEval, k.ID, 0)
+	m.armEval(k, later(asked.Add(k.every()), m.now))
 }
+
+// maxFlaps is how often the answer of a re-check may change before it is given up:
+// nobody could ask for another one otherwise.
+const maxFlaps = 8
 
 // keepTry remembers a try that has ended.
 func (m *Machine) keepTry(k *CheckState) {
 	r := &k.run
-	r.tries = append(r.tries, Attempt{N: r.n, At: m.now, AtMS: ms(m.now), Verdict: r.verdict.String(), Sentence: k.Finding.Sentence, Reason: r.reason})
+	r.tries = append(r.tries, Attempt{N: r.n, At: m.now, AtMS: ms(m.now), Verdict: r.verdict.String(), Sentence: r.finding.Sentence, Reason: r.reason})
 }
 
 // once judges a window or a trend. A source that could not be asked is asked again
 // until the checkpoint's window ends.
 func (m *Machine) once(k *CheckState, v Verdict, f Finding, o Observed) {
 	again := o.Err != "" && k.run.reason == "" && m.now.Before(m.windowEnd(k.At))
-	k.run.verdict, k.run.length = v, 1
+	k.run.verdict, k.run.length, k.run.finding = v, 1, f
 	k.run.n++
 	if again {
-		k.Finding = f
-		if k.Verdict != NoData {
+		if k.behind() != NoData {
 			m.conclude(k, v, f, false)
 		}
-		m.arm(m.now.Add(k.every()), timerEval, k.ID, 0)
+		m.armEval(k, m.now.Add(k.every()))
 		return
 	}
 	m.conclude(k, v, f, true)
-	if k.Decide != nil && (v == Warn || v == Fail) && k.Decision == "" {
+	if k.Decide != nil && (v == Warn || v == Fail) && k.Decision == "" && !m.s.proposed(k.ID) {
 		m.propose(k, f)
 	}
+}
+
+// proposed reports whether a decision on a check waits to be taken.
+func (s *State) proposed(check string) bool {
+	return slices.ContainsFunc(s.Decisions, func(d *Decision) bool { return d.Check == check && d.State == Proposed })
 }
 
 // conclude records a verdict.
@@ -105,10 +127,7 @@ type episodeChange struct {
 }
 
 func (m *Machine) concludeEpisode(k *CheckState, v Verdict, f Finding, fixed bool, e episodeChange) {
-	was := k.Verdict
-	if was == Waived {
-		was = k.Original
-	}
+	was := k.behind()
 	tries := k.run.tries
 	if k.Mode == Point || k.run.reason != "" {
 		tries = append(tries, Attempt{N: max(1, k.run.n), AtMS: ms(m.now), Verdict: v.String(), Sentence: f.Sentence, Reason: k.run.reason})
@@ -127,12 +146,14 @@ func (m *Machine) concludeEpisode(k *CheckState, v Verdict, f Finding, fixed boo
 		k.run.reason = ""
 	}
 	m.record(observer, "", KindVerdict, b)
-	if v != was && (v == Fail || v == NoData && k.Key) && k.Waiver == nil {
+	// A breach that begins is news, also after one that is over and not excused.
+	news := v != was || !e.began.IsZero()
+	if news && (v == Fail || v == NoData && k.Key) && k.Waiver == nil {
 		m.notify(0, strings.ToUpper(v.String())+" "+k.ID, k.Text+": "+f.Sentence)
 	}
 	level := 0
 	switch {
-	case k.Incident == 0 || k.Waiver != nil || e.recovered || v == was:
+	case k.Incident == 0 || k.Waiver != nil || e.recovered || !news:
 	case v == Fail:
 		level = k.Incident
 	case v == Warn:
@@ -165,25 +186,26 @@ const defaultDark = 45 * time.Second
 
 // invariant judges a scrape.
 func (m *Machine) invariant(k *CheckState, v Verdict, f Finding, o Observed) {
-	m.arm(later(o.At.Add(DefaultEvery), m.now.Add(time.Millisecond)), timerEval, k.ID, 0)
+	m.armEval(k, later(o.At.Add(DefaultEvery), m.now.Add(time.Millisecond)))
+	// Times are those of the scrapes: how long an answer took says nothing.
 	r := &k.run
 	if v == NoData {
 		r.breach, r.length = time.Time{}, 0
 		if r.dark.IsZero() {
-			r.dark = m.now
+			r.dark = o.At
 		}
 		patience := k.Source.UnknownAfter
 		if patience <= 0 {
 			patience = defaultDark
 		}
-		if e := k.openEpisode(); m.now.Sub(r.dark) >= patience && (e == nil || e.Verdict != NoData) {
+		if e := k.openEpisode(); o.At.Sub(r.dark) >= patience && (e == nil || e.Verdict != NoData) {
 			m.concludeEpisode(k, NoData, f, false, episodeChange{began: r.dark})
 		}
 		return
 	}
 	r.dark = time.Time{}
 	if v != Pass {
-		m.breach(k, v, f)
+		m.breach(k, v, f, o.At)
 		return
 	}
 	r.breach = time.Time{}
@@ -195,20 +217,33 @@ func (m *Machine) invariant(k *CheckState, v Verdict, f Finding, o Observed) {
 	case e != nil && r.length >= k.ends(e):
 		to := m.standing(k, e)
 		if to == Fail {
-			f.Sentence = "failed for " + FormatDuration(m.now.Sub(e.From).Round(time.Second)) + ", good again: " + f.Sentence
+			f.Sentence = k.failedFor(m.now) + ", good again: " + f.Sentence
 		}
 		m.concludeEpisode(k, to, f, false, episodeChange{ended: m.now, recovered: to == Fail || to == Warn})
-	case e == nil && (k.Verdict == Pending || k.Waiver != nil && k.Original == Pending) && r.length >= k.settleNeed():
+	case e == nil && k.behind() == Pending && r.length >= k.settleNeed():
 		m.conclude(k, Pass, f, false)
-	case e == nil && k.Verdict == Pass:
+	case e == nil && (k.Verdict == Pass || k.Verdict == Warn):
 		m.enough(k, f)
 	}
 }
 
+// failedFor says how long the newest failure lasted.
+func (k *CheckState) failedFor(now time.Time) string {
+	for _, e := range slices.Backward(k.Episodes) {
+		if e.Verdict == Fail {
+			if !e.To.IsZero() {
+				now = e.To
+			}
+			return "failed for " + FormatDuration(now.Sub(e.From).Round(time.Second))
+		}
+	}
+	return "failed"
+}
+
 // present looks only at whether an invariant could be judged.
 func (m *Machine) present(k *CheckState, o Observed) {
-	if o.Err == "" && o.Coverage >= k.leastCoverage() {
-		m.arm(later(o.At.Add(DefaultEvery), m.now.Add(time.Millisecond)), timerEval, k.ID, 0)
+	if o.Err == "" && (o.Coverage < 0 || o.Coverage >= k.leastCoverage()) {
+		m.armEval(k, later(o.At.Add(DefaultEvery), m.now.Add(time.Millisecond)))
 		return
 	}
 	o.Purpose = ForVerdict
@@ -242,13 +277,13 @@ func (m *Machine) enough(k *CheckState, f Finding) {
 }
 
 // breach takes in a sample that misses the expectation.
-func (m *Machine) breach(k *CheckState, v Verdict, f Finding) {
+func (m *Machine) breach(k *CheckState, v Verdict, f Finding, asked time.Time) {
 	r := &k.run
 	r.length = 0
 	if r.breach.IsZero() {
-		r.breach = m.now
+		r.breach = asked
 	}
-	if m.now.Sub(r.breach) < k.patience(f.Series) {
+	if asked.Sub(r.breach) < k.patience(f.Series) {
 		return
 	}
 	e := k.openEpisode()
@@ -308,24 +343,25 @@ func (s *State) Seen(k *CheckState, now time.Time) float64 {
 	if total <= 0 {
 		return 1
 	}
-	var dark time.Duration
-	add := func(from, to time.Time) {
-		if to.IsZero() || to.After(now) {
-			to = now
-		}
-		if from.Before(s.T0) {
-			from = s.T0
-		}
-		if to.After(from) {
-			dark += to.Sub(from)
-		}
-	}
+	var unseen []Gap
 	for _, g := range s.Gaps {
-		add(g.From, g.To)
+		unseen = append(unseen, Gap{From: g.From, To: g.To})
 	}
 	for _, e := range k.Episodes {
 		if e.Verdict == NoData {
-			add(e.From, e.To)
+			unseen = append(unseen, Gap{From: e.From, To: e.To})
+		}
+	}
+	slices.SortFunc(unseen, func(a, b Gap) int { return a.From.Compare(b.From) })
+	var dark time.Duration
+	end := s.T0 // of what was counted: a gap within darkness counts once
+	for _, g := range unseen {
+		if g.To.IsZero() || g.To.After(now) {
+			g.To = now
+		}
+		if from := later(g.From, end); g.To.After(from) {
+			dark += g.To.Sub(from)
+			end = g.To
 		}
 	}
 	return max(0, 1-float64(dark)/float64(total))

@@ -25,7 +25,7 @@ type SLOState struct {
 	burn     stat.Burn
 	readings [3]stat.Reading
 	total    *sloBody // the newest value since T0
-	asked    bool
+	asked    int64    // the evaluation under way; 0: none
 	turn     int
 }
 
@@ -62,7 +62,7 @@ func (m *Machine) objective(s *SLOState) stat.Objective {
 // askBurn wants the windows measured that are due in this turn.
 func (m *Machine) askBurn(check string) {
 	s := m.slo(check)
-	if s == nil || s.asked {
+	if s == nil || s.asked != 0 {
 		return
 	}
 	e := Evaluate{Check: s.Check.Check, Purpose: ForBurn, At: m.now}
@@ -75,17 +75,18 @@ func (m *Machine) askBurn(check string) {
 		e.From = m.s.T0
 	}
 	s.turn++
-	s.asked = true
+	m.order++
+	s.asked, e.ID = m.order, m.order
 	m.evaluate(e)
 }
 
 // burn takes in what was measured.
 func (m *Machine) burn(k *CheckState, o Observed) {
 	s := m.slo(k.ID)
-	if s == nil {
-		return
+	if s == nil || s.asked != o.ID {
+		return // from before an amendment: it has been asked anew
 	}
-	s.asked = false
+	s.asked = 0
 	m.arm(later(o.At.Add(burnEvery), m.now.Add(time.Millisecond)), timerBurn, k.ID, 0)
 	objective := m.objective(s)
 	s.burn.Objective = objective

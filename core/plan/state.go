@@ -95,15 +95,24 @@ type CheckState struct {
 // streak is what is felt between records.
 type streak struct {
 	verdict Verdict
+	finding Finding // of the newest sample
 	length  int
 	tries   []Attempt // not yet recorded
 	n       int       // tries so far
-	asked   bool      // an evaluation is under way
+	asked   int64     // the evaluation under way; 0: none
+	due     time.Time // of the next evaluation; other timers are of the past
 	reason  string    // of a re-check under way
-	from    time.Time // of a re-check: its window begins here
 	breach  time.Time // since when the expectation is missed
 	dark    time.Time // since when there is no data
 	turn    int       // evaluations of an invariant
+}
+
+// behind is the verdict without the waiver.
+func (k *CheckState) behind() Verdict {
+	if k.Waiver != nil {
+		return k.Original
+	}
+	return k.Verdict
 }
 
 // Attempt is one try at a verdict.
@@ -166,6 +175,8 @@ type Decision struct {
 	ReviewAt            time.Time
 	Effect              string
 	EffectAt            time.Time
+
+	asked bool // its effect is being measured
 }
 
 // The states of a decision.
