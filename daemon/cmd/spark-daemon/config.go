@@ -51,7 +51,11 @@ func resolve(flags map[string]string, getenv func(string) string, readFile func(
 		if err != nil {
 			return o, nil, fmt.Errorf("%w: %s: %v", errUsage, wire.EnvConfig, err)
 		}
-		if file, err = parseFile(data); err != nil {
+		var section *yaml.Node
+		if file, section, err = parseFile(data); err == nil && section != nil {
+			o.Hypercare, err = parseHypercare(section, readFile)
+		}
+		if err != nil {
 			return o, nil, fmt.Errorf("%w: %s %s: %v", errUsage, wire.EnvConfig, path, err)
 		}
 	}
@@ -122,7 +126,7 @@ func address(v value) string {
 	}
 	text := strings.ReplaceAll((&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}).String(), "%2A", "*")
 	switch {
-	case v.name == wire.EnvWebhookURL && len(u.Path) > 1:
+	case isWebhook(v.name) && len(u.Path) > 1:
 		return text + "/***"
 	case u.RawQuery != "" || u.Fragment != "":
 		return text + u.EscapedPath() + "?***"
@@ -130,39 +134,47 @@ func address(v value) string {
 	return text + u.EscapedPath()
 }
 
+// isWebhook says of which settings the path is the secret.
+func isWebhook(name string) bool {
+	return slices.Contains([]string{wire.EnvWebhookURL, wire.EnvEscalation1, wire.EnvEscalation2, wire.EnvEscalation3}, name)
+}
+
 // parseFile reads a configuration file: a flat mapping of setting names to plain
-// values. Errors name the line.
-func parseFile(data []byte) (map[string]string, error) {
+// values, and the section hypercare, nil when there is none. Errors name the line.
+func parseFile(data []byte) (values map[string]string, section *yaml.Node, err error) {
 	if len(data) > 1<<20 {
-		return nil, errors.New("larger than 1 MiB")
+		return nil, nil, errors.New("larger than 1 MiB")
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out := map[string]string{}
+	values = map[string]string{}
 	if len(doc.Content) == 0 {
-		return out, nil
+		return values, nil, nil
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: want lines such as LOG_LEVEL: debug", root.Line)
+		return nil, nil, fmt.Errorf("line %d: want lines such as LOG_LEVEL: debug", root.Line)
 	}
 	names := settingNames()
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, val := root.Content[i], root.Content[i+1]
+		_, twice := values[key.Value]
 		switch {
+		case twice || key.Value == hypercareKey && section != nil:
+			return nil, nil, fmt.Errorf("line %d: %s is set twice", key.Line, key.Value)
+		case key.Value == hypercareKey:
+			section = val
+			continue
 		case !slices.Contains(names, key.Value) || key.Value == wire.EnvConfig:
-			return nil, fmt.Errorf("line %d: unknown setting %.64q", key.Line, key.Value)
+			return nil, nil, fmt.Errorf("line %d: unknown setting %.64q", key.Line, key.Value)
 		case val.Kind != yaml.ScalarNode:
-			return nil, fmt.Errorf("line %d: %s: want a plain value", val.Line, key.Value)
+			return nil, nil, fmt.Errorf("line %d: %s: want a plain value", val.Line, key.Value)
 		}
-		if _, twice := out[key.Value]; twice {
-			return nil, fmt.Errorf("line %d: %s is set twice", key.Line, key.Value)
-		}
-		out[key.Value] = val.Value
+		values[key.Value] = val.Value
 	}
-	return out, nil
+	return values, section, nil
 }
 
 func settingNames() []string {

@@ -137,11 +137,11 @@ func TestConfigurationFileErrorsNameTheLine(t *testing.T) {
 		{"\tx", "yaml"},
 	}
 	for _, tt := range tests {
-		if _, err := parseFile([]byte(tt.file)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, _, err := parseFile([]byte(tt.file)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("parseFile(%q) = %v, want %q in the error", tt.file, err, tt.want)
 		}
 	}
-	if got, err := parseFile(nil); err != nil || len(got) != 0 {
+	if got, _, err := parseFile(nil); err != nil || len(got) != 0 {
 		t.Errorf("parseFile of nothing = %v, %v", got, err)
 	}
 }
@@ -177,10 +177,15 @@ func FuzzParseFile(f *testing.F) {
 	f.Add([]byte("LOG_LEVEL: debug\n"))
 	f.Add([]byte("a: &x [*x]\n"))
 	f.Add([]byte("? ? :"))
+	f.Add([]byte(hypercareExample))
+	f.Add([]byte("hypercare: {operators: [{name: a, key: b, roles: [*x]}]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		values, err := parseFile(data)
+		values, section, err := parseFile(data)
 		if err != nil {
 			return
+		}
+		if section != nil {
+			_, _ = parseHypercare(section, noFile) // must not panic
 		}
 		for name := range values {
 			known := false

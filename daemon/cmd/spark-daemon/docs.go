@@ -55,6 +55,18 @@ NOTIFY_WEBHOOK_SECRET: whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=
 
 An unknown key, a key given twice and a value that is no plain value are errors that
 name the line.
+
+### The section hypercare
+
+What the observer needs and no variable can hold stands in one section of that file.
+All of it may be left out:
+
+` + "```yaml" + `
+` + hypercareExample + "```" + `
+
+It is as strict as the rest: errors name the line and the key. A plan can select what
+is named here, and cannot do anything else: no command, address or token comes from
+Markdown.
 `)
 	return b.String()
 }

@@ -133,7 +133,7 @@ func (p *program) options(flags map[string]string) (daemon.Options, []value, err
 		}
 	}
 	o.Version, o.Revision = buildVersion()
-	o.Secrets = secretsOf(values)
+	o.Secrets = append(secretsOf(values), hypercareSecrets(o.Hypercare)...)
 	o.LogTo = p.stdout
 	for _, v := range values {
 		if v.later && v.from != fromDefault && v.text != "" {

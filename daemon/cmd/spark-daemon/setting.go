@@ -40,7 +40,7 @@ func settings() []setting {
 		{name: wire.EnvWebPort, def: strconv.Itoa(wire.PortGateway), usage: "port of the gateway, 0 to 65535; 0 picks a free one and logs it", set: port(func(o *daemon.Options) *int { return &o.GatewayPort })},
 		{name: wire.EnvObserverPort, def: strconv.Itoa(wire.PortObserver), usage: "port of the observer, 0 to 65535; 0 picks a free one and logs it", set: port(func(o *daemon.Options) *int { return &o.ObserverPort })},
 		{name: wire.EnvBind, def: "127.0.0.1", usage: "address to listen on", set: setBind},
-		{name: wire.EnvConfig, usage: "YAML file with any of these names as keys; flags and variables win over it", set: func(*daemon.Options, string) error { return nil }},
+		{name: wire.EnvConfig, usage: "YAML file with any of these names as keys, and the section hypercare; flags and variables win over it", set: func(*daemon.Options, string) error { return nil }},
 		{name: wire.EnvDrainSec, def: "8", usage: "seconds given to open streams when stopping, 0 to 9", set: whole(0, 9, func(o *daemon.Options, n int) { o.DrainSec = n })},
 		{name: wire.EnvDataDir, usage: "directory of the embedded store; empty means $XDG_STATE_HOME/spark or ~/.local/state/spark", set: text(func(o *daemon.Options) *string { return &o.DataDir })},
 		{name: wire.EnvRedisURL, usage: redis.Forms + "; parameters after ?: " + redis.Parameters + "; empty means the embedded store", set: setRedis},
@@ -66,9 +66,9 @@ func settings() []setting {
 		{name: wire.EnvNotifyRate, def: "20", usage: "attempts per minute and channel, 0 to 100000; 0 means no limit; over it notifications wait", set: whole(0, 100000, func(o *daemon.Options, n int) { o.NotifyRate = n })},
 		{name: wire.EnvMaxSSE, def: "3", usage: "streams per client address, 1 to 10000", set: whole(1, 10000, func(o *daemon.Options, n int) { o.MaxStreams = n })},
 		{name: wire.EnvMaxSSETotal, def: "20000", usage: "streams per gateway, 1 to 1000000", set: whole(1, 1000000, func(o *daemon.Options, n int) { o.MaxStreamsTotal = n })},
-		{name: wire.EnvEscalation1, usage: "channel of level 1", later: true, set: anything},
-		{name: wire.EnvEscalation2, usage: "channel of level 2", later: true, set: anything},
-		{name: wire.EnvEscalation3, usage: "channel of level 3", later: true, set: anything},
+		{name: wire.EnvEscalation1, usage: "webhook that the observer itself calls at level 1 and above, with every executor dead, too; https and a public address unless allowed above", set: escalation(1)},
+		{name: wire.EnvEscalation2, usage: "webhook that the observer itself calls at level 2 and above, with every executor dead, too; https and a public address unless allowed above", set: escalation(2)},
+		{name: wire.EnvEscalation3, usage: "webhook that the observer itself calls at level 3 and above, with every executor dead, too; https and a public address unless allowed above", set: escalation(3)},
 		{name: wire.EnvTLSCert, usage: "certificate file for TLS on every listener; needs the key", set: text(func(o *daemon.Options) *string { return &o.TLSCert })},
 		{name: wire.EnvTLSKey, usage: "key file for TLS on every listener; needs the certificate", set: text(func(o *daemon.Options) *string { return &o.TLSKey })},
 		{name: wire.EnvTrustedProxies, usage: "CIDRs, separated by commas, whose X-Forwarded-For is believed", set: setProxies},
@@ -76,8 +76,13 @@ func settings() []setting {
 		{name: wire.EnvAPIToken, usage: "bearer token required for every call that changes alerts", secret: true, set: text(func(o *daemon.Options) *string { return &o.APIToken })},
 		{name: wire.EnvLogLevel, def: "info", usage: "debug, info, warn or error", set: oneOf([]string{"debug", "info", "warn", "error"}, func(o *daemon.Options) *string { return &o.LogLevel })},
 		{name: wire.EnvLogFormat, def: "text", usage: "text or json", set: oneOf([]string{"text", "json"}, func(o *daemon.Options) *string { return &o.LogFormat })},
-		{name: wire.EnvPrometheusURL, usage: "Prometheus server that the observer asks", later: true, set: webURL([]string{"http", "https"}, func(*daemon.Options) *string { return new(string) })},
+		{name: wire.EnvPrometheusURL, usage: "Prometheus server that the observer asks instead of its own samples; user:password@ may stand in it", set: webURL([]string{"http", "https"}, func(o *daemon.Options) *string { return &o.PrometheusURL })},
 	}
+}
+
+// escalation sets the webhook of a level, 1 to 3.
+func escalation(level int) func(*daemon.Options, string) error {
+	return webURL([]string{"http", "https"}, func(o *daemon.Options) *string { return &o.Escalation[level-1] })
 }
 
 func anything(*daemon.Options, string) error { return nil }
