@@ -58,12 +58,14 @@ type house struct {
 	log     *slog.Logger
 	meter   *meter
 	records *event.Log
-	events  *event.Log
-	began   time.Time
-	id      string
-	pulse   pulse
-	heart   heart
-	hints   chan struct{} // capacity 1: the lock may have changed; a second one is dropped
+	events  *event.Log // of this instance
+	// fleetEvents are those of all instances, in the observer.
+	fleetEvents *event.Log
+	began       time.Time
+	id          string
+	pulse       pulse
+	heart       heart
+	hints       chan struct{} // capacity 1: the lock may have changed; a second one is dropped
 
 	engineStore *embedded.Engine // nil with a Redis server
 	store       *redis.Store
@@ -118,7 +120,7 @@ func build(ctx context.Context, o Options) (*house, error) {
 	}
 	h.meter = newMeter(o.Version, o.Revision)
 	h.records = event.NewLog(keptRecords, h.began.UnixMilli())
-	h.events = event.NewLog(keptEvents, h.began.UnixMilli())
+	h.events, h.fleetEvents = newEvents(h.began), newEvents(h.began)
 	var level slog.LevelVar
 	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
 		return nil, fmt.Errorf("log level %q: %w", o.LogLevel, err)

@@ -137,6 +137,9 @@ func (h *house) furnish(ended <-chan struct{}) {
 			Health: func() wire.Health { return h.health(d.role) }, Ready: func() (bool, []string) { return h.ready(d.role) },
 			Metrics: metrics, Logs: h.records, Gate: gate, Ended: ended,
 		}).AddTo(rt)
+		if d.role != wire.RoleObserver {
+			(&api.Events{Own: h.events, Ended: ended}).AddTo(rt)
+		}
 		switch d.role {
 		case wire.RoleExecutor:
 			(&api.Alerts{
@@ -147,7 +150,7 @@ func (h *house) furnish(ended <-chan struct{}) {
 		case wire.RoleGateway:
 			(&api.Market{Candles: candles{h.feed}, Stream: h.hub}).AddTo(rt)
 		case wire.RoleObserver:
-			(&api.Observe{Fleet: h.fleet, Lock: h.lock, Events: h.events, Ended: ended}).AddTo(rt)
+			(&api.Observe{Fleet: h.fleet, Lock: h.lock, Events: h.fleetEvents, Own: h.events, Ended: ended, Hypercare: h.hypercare(gate), Queries: h.queries()}).AddTo(rt)
 		}
 		d.handler = rt
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spark-ta/spark/core/plan"
 	"github.com/spark-ta/spark/core/wire"
+	"github.com/spark-ta/spark/daemon/api"
 	"github.com/spark-ta/spark/daemon/notify"
 	"github.com/spark-ta/spark/daemon/notify/webhook"
 	"github.com/spark-ta/spark/daemon/observe"
@@ -311,4 +312,34 @@ func (j *judge) call(ctx context.Context, log *slog.Logger, level int, n plan.No
 // and unknown.
 func shippedCoverage() (wire.Coverage, error) {
 	return wire.Coverage{OK: true, Checks: []wire.CheckCoverage{}}, nil
+}
+
+// hypercare is what the API tells and takes of the run; nil without an observer.
+func (h *house) hypercare(gate api.Gate) *api.Hypercare {
+	if h.judge == nil {
+		return nil
+	}
+	return &api.Hypercare{Judge: h.judge.Desk, Coverage: shippedCoverage, Gate: gate}
+}
+
+func (h *house) queries() map[string]http.Handler {
+	if h.judge == nil {
+		return nil
+	}
+	return h.judge.API.Routes()
+}
+
+// startHypercare begins a run by itself, as the demo wants it.
+func (h *house) startHypercare(ctx context.Context) {
+	if h.judge == nil || !h.o.Hypercare.Start {
+		return
+	}
+	begun := false
+	h.judge.Desk.Driver.Look(func(s *plan.State) { begun = s.Plan != nil })
+	if begun {
+		return
+	}
+	if _, err := h.judge.Desk.Start(ctx, plan.Actor{Who: "demo"}, wire.Start{}); err != nil {
+		h.log.Error("hypercare did not start", "error", err)
+	}
 }

@@ -28,7 +28,7 @@ func (h *house) live(ctx, outer context.Context) error {
 		}},
 	}
 	if j := h.judge; j != nil {
-		parts = append(parts, component{"observer", j.Run}, component{"canary", j.canary.Run}, component{"calls", j.runCalls(h.log)})
+		parts = append(parts, component{"observer", j.Run}, component{"canary", j.canary.Run}, component{"calls", j.runCalls(h.log)}, component{"events", h.runFollow})
 	}
 	if h.sim != nil {
 		parts = append(parts, component{"simulator", h.sim.Run})
@@ -69,6 +69,7 @@ func (h *house) runReady(ctx context.Context) error {
 	for {
 		if _, err := h.storeState(); err == nil {
 			h.log.Info("ready", "after", time.Since(h.began).Round(time.Millisecond))
+			h.startHypercare(ctx)
 			if h.o.Ready != nil {
 				h.o.Ready(h.addresses())
 			}

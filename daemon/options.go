@@ -76,6 +76,7 @@ type HypercareOptions struct {
 	Commands  map[string]NamedCommand
 	Grafana   *GrafanaOptions
 	Docker    *DockerOptions
+	Start     bool // begin a run of the plan once this process is ready, unless there was one
 }
 
 // ScrapeTarget is a metrics page that no registry knows.

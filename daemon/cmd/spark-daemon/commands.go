@@ -41,11 +41,11 @@ func (p *program) configCommand(flags func() map[string]string) *cobra.Command {
 	c.AddCommand(
 		&cobra.Command{Use: "print", Short: "Print every setting, its value (secrets masked) and where it comes from", Args: noArgs,
 			RunE: func(*cobra.Command, []string) error {
-				_, values, err := p.options(flags())
+				o, values, err := p.options(flags())
 				if err != nil {
 					return err
 				}
-				return printConfig(p.stdout, values)
+				return errors.Join(printConfig(p.stdout, values), printHypercare(p.stdout, o.Hypercare))
 			}},
 		&cobra.Command{Use: "docs", Short: "Print docs/configuration.md", Args: noArgs,
 			RunE: func(*cobra.Command, []string) error {
@@ -170,7 +170,8 @@ func (p *program) demoCommand(flags func() map[string]string) *cobra.Command {
 		Long: `Runs all roles on the embedded store and the built-in exchange simulator. The
 first time it creates a few alerts, one of which fires within a minute; its
 notification goes to the simulator's own receiver (/sink). A port that is taken
-is replaced by a free one. This is what "spark-tui demo" and "make run" start.`,
+is replaced by a free one. A run of the hypercare plan begins by itself. This is
+what "spark-tui demo" and "make run" start.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkSpeed(speed); err != nil {
 				return err
@@ -185,6 +186,7 @@ is replaced by a free one. This is what "spark-tui demo" and "make run" start.`,
 				o.DataDir = filepath.Join(o.DataDir, "demo")
 			}
 			o.AnyPort = true
+			o.Hypercare.Start = true
 			o.Sim = daemon.SimOptions{Seed: seed, Speed: speed, Demo: true, FrameMS: 250, WebhookSink: true}
 			return runDemo(cmd.Context(), o, ready)
 		}}
