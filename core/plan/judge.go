@@ -95,6 +95,10 @@ func (m *Machine) judgeExpectation(c *Check, o Observation, f Finding) (Verdict,
 		return NoData, f
 	}
 	for _, s := range o.Series {
+		if len(s.Fields) == 0 { // to be counted is not enough to be good
+			f.Sentence = strings.TrimSpace(clip(s.Name) + " answered nothing")
+			return NoData, f
+		}
 		if v, ok := s.Fields[FieldValue]; ok && !v.IsText && math.IsNaN(v.Num) {
 			f.Sentence = "the answer is not a number: nothing happened that could be measured"
 			return NoData, f
