@@ -137,6 +137,7 @@ func readVerdict(s string) (plan.Verdict, bool) {
 // Result is what came of a rehearsal.
 type Result struct {
 	Scenario string          `json:"scenario"`
+	Plan     string          `json:"plan"`
 	Title    string          `json:"title"`
 	Passed   bool            `json:"passed"`
 	Failures []string        `json:"failures"` // expectations that were not met
@@ -157,7 +158,7 @@ func (r *Rehearsal) Result() Result {
 	defer r.mu.Unlock()
 	head := r.Desk.Journal.Head()
 	out := Result{
-		Scenario: r.Scenario.ID, Title: r.Scenario.Title, Failures: []string{}, Head: head.Hash, Records: head.Seq,
+		Scenario: r.Scenario.ID, Plan: r.Scenario.Plan, Title: r.Scenario.Title, Failures: []string{}, Head: head.Hash, Records: head.Seq,
 		Lasted: plan.FormatDuration(r.Since()), Seen: map[string]Seen{},
 	}
 	run := r.picture()

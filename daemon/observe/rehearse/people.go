@@ -38,7 +38,7 @@ var verbs = []string{"tick", "untick", "waive", "note", "recheck", "decide", "is
 //	T+12h40m bob decide proposed to=600 why="…"
 //	T+3h alice issue minor "…"      T+3h alice issue major "…"
 //	T+3h alice close all result="…"
-//	T+48h20m alice sign operations-lead
+//	T+48h20m alice sign operations-lead      or decision=no-go comment="…"
 //	T+2h alice reset-lock executor-1 epoch=3
 //
 // A ! before the line says that it is to be refused.
@@ -148,11 +148,12 @@ func (r *Rehearsal) act(ctx context.Context, p scripted) (refused error) {
 			do(plan.ChangeIncident{ID: id, Verb: p.verb, Owner: p.who, Checks: p.words[min(1, len(p.words)):], Result: p.options["result"], Note: p.options["note"]})
 		}
 	case "sign":
-		note, err := r.signature(p.who)
+		decision := first(p.options["decision"], plan.DecisionClose)
+		note, err := r.signature(p.who, decision)
 		if err != nil {
 			return err
 		}
-		do(plan.Sign{Role: p.word(0), Decision: first(p.options["decision"], plan.DecisionClose), Comment: p.options["comment"], Signature: note})
+		do(plan.Sign{Role: p.word(0), Decision: decision, Comment: p.options["comment"], Signature: note})
 	case "reset-lock":
 		epoch, err := strconv.ParseFloat(p.options["epoch"], 64)
 		if err != nil {
@@ -253,9 +254,18 @@ func keys() ([]plan.Key, error) {
 	return out, nil
 }
 
-// signature signs the present closing statement with a person's own key.
-func (r *Rehearsal) signature(who string) (string, error) {
-	c, err := r.Desk.Closing()
+// signature signs the present closing statement, or the same as a no-go, with a
+// person's own key.
+func (r *Rehearsal) signature(who, decision string) (note string, err error) {
+	var c chain.Statement
+	r.Driver.Look(func(s *plan.State) { c, err = s.Statement() })
+	if err != nil {
+		return "", err
+	}
+	if decision == plan.DecisionNoGo {
+		c.Decision = decision
+	}
+	text, err := c.Format()
 	if err != nil {
 		return "", err
 	}
@@ -263,6 +273,6 @@ func (r *Rehearsal) signature(who string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	note, err := chain.Sign(c.Statement, signer)
-	return string(note), err
+	signed, err := chain.Sign(text, signer)
+	return string(signed), err
 }

@@ -86,6 +86,8 @@ type Options struct {
 	// to its last record, the observer comes back Away later, and everything goes on.
 	Journal *journal.Journal
 	Away    time.Duration
+	// Coverage is what the Desk tells of scenarios; may be nil.
+	Coverage func() (wire.Coverage, error)
 	// Changed and Told are called like those of a driver; may be nil.
 	Changed func(observe.Change)
 	Told    func(plan.Notify)
@@ -103,6 +105,9 @@ func New(s *Scenario, o Options) (*Rehearsal, error) {
 	}
 	r.setNow(r.world.begin)
 	r.Querier = sample.NewLocal(store, sample.LocalOptions{})
+	if o.Coverage == nil {
+		o.Coverage = func() (wire.Coverage, error) { return wire.Coverage{OK: true, Checks: []wire.CheckCoverage{}}, nil }
+	}
 	book := o.Journal
 	if book == nil {
 		book = journal.NewMemory(journal.Options{Start: r.world.begin})
@@ -122,7 +127,7 @@ func New(s *Scenario, o Options) (*Rehearsal, error) {
 		What: func(ctx context.Context, text []byte) (*wire.HypercareRun, error) {
 			return observe.WhatIf(ctx, r.Past(), text)
 		},
-		Scenarios: func() (wire.Coverage, error) { return wire.Coverage{OK: true, Checks: []wire.CheckCoverage{}}, nil },
+		Scenarios: o.Coverage,
 	}
 	r.queue = slices.Clone(s.people)
 	slices.SortStableFunc(r.queue, func(a, b scripted) int { return int(a.at - b.at) })

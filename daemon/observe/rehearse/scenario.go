@@ -35,6 +35,9 @@ type Scenario struct {
 	expect []expectation
 }
 
+// Begin is when the world begins, before T0.
+func (s *Scenario) Begin() time.Time { return Epoch.Add(-s.Lead) }
+
 // Instance is a process of the simulated fleet.
 type Instance struct {
 	Name string
