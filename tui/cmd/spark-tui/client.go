@@ -54,6 +54,10 @@ func (r refusal) Error() string {
 // operatorFlags are those of commands that change something at the observer.
 func (p *program) operatorFlags(cmd *cobra.Command) {
 	p.commonFlags(cmd)
+	p.tokenFlag(cmd)
+}
+
+func (p *program) tokenFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.tokenFile, "token-file", "", "file that holds the operations token ("+wire.EnvOpsToken+" otherwise; none is needed on loopback unless the daemon has one)")
 }
 
@@ -67,21 +71,30 @@ func (p *program) observer() (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
+	token, err := p.token()
+	if err != nil {
+		return nil, err
+	}
+	return &observer{base: base, token: token, http: live.NewClient()}, nil
+}
+
+// token is the operations token, from its file or its variable; may be empty.
+func (p *program) token() (string, error) {
 	name, token := wire.EnvOpsToken, p.getenv(wire.EnvOpsToken)
 	if p.tokenFile != "" {
 		text, err := os.ReadFile(p.tokenFile)
 		if err != nil {
-			return nil, misuse("--token-file: %v", err)
+			return "", misuse("--token-file: %v", err)
 		}
 		if name, token = "--token-file", string(text); strings.TrimSpace(token) == "" {
-			return nil, misuse("--token-file %s is empty", p.tokenFile)
+			return "", misuse("--token-file %s is empty", p.tokenFile)
 		}
 	}
 	token = strings.TrimSpace(token)
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, misuse("%s: a token is one word of printable ASCII", name) // not repeated
+		return "", misuse("%s: a token is one word of printable ASCII", name) // not repeated
 	}
-	return &observer{base: base, token: token, http: live.NewClient()}, nil
+	return token, nil
 }
 
 // get reads the JSON answer of a call that changes nothing.

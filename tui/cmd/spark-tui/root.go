@@ -165,6 +165,7 @@ func (p *program) commonFlags(cmd *cobra.Command) {
 }
 
 func (p *program) consoleFlags(cmd *cobra.Command) {
+	p.tokenFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&p.theme, "theme", "auto", "auto, dark or light; auto asks the terminal. "+wire.EnvNoColor+" with any value removes all colour")
 	f.StringSliceVar(&p.symbols, "symbols", []string{"BTCUSDT", "ETHUSDT", "SOLUSDT"}, "symbols of the price ticker; those of alerts are added. The first is charted")
@@ -237,6 +238,9 @@ func (p *program) options() (tui.Options, error) {
 		o.Zone = time.UTC
 	}
 	var err error
+	if o.Token, err = p.token(); err != nil {
+		return o, err
+	}
 	if o.Theme, err = tui.ParseTheme(p.theme); err != nil {
 		return o, misuse("%v", err)
 	}
