@@ -100,6 +100,13 @@ func TestTheHourAndTheGraphAreRead(t *testing.T) {
 	if g := p.Graph; g.Err != "" || len(g.Lines) != 2 || g.Lines[1].Name != "node-b" || len(g.Lines[0].Figures) != 241 {
 		t.Errorf("the graph = %d lines, error %q", len(g.Lines), g.Err)
 	}
+	// A check that is about a moment names no window: the last hour is shown.
+	of = live.GraphOf{Query: "sum by (instance) (up)"}
+	l.ShowGraph(of)
+	p = w.until(t, "the graph of the last hour", func(p *live.Picture) bool { return p.Graph.Of == of && !p.Graph.Loading })
+	if g := p.Graph; g.Err != "" || g.To.Sub(g.From) != time.Hour {
+		t.Errorf("without a window the graph is of %v to %v, error %q", g.From, g.To, g.Err)
+	}
 	l.ShowGraph(live.GraphOf{})
 	w.until(t, "no graph", func(p *live.Picture) bool { return p.Graph.Of == live.GraphOf{} })
 }

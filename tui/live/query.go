@@ -177,7 +177,7 @@ func (l *Live) runGraph(ctx context.Context) error {
 		if g.To.IsZero() {
 			g.To = l.now()
 		}
-		if !g.From.Before(g.To) {
+		if g.From.IsZero() || !g.From.Before(g.To) {
 			g.From = g.To.Add(-time.Hour)
 		}
 		step := stepFor(g.To.Sub(g.From), graphPoints)

@@ -88,7 +88,10 @@ func (s *Screen) evidence(p *page, c *live.Check, cp *live.Checkpoint) {
 		}
 		p.fact("coverage", style, share(c.Coverage)+word)
 	}
-	if !c.From.IsZero() || !c.To.IsZero() {
+	switch {
+	case c.From.IsZero() && !c.To.IsZero():
+		p.fact("asked", ui.Plain, ui.Say("%s, about that moment", s.at(c.To)))
+	case !c.From.IsZero():
 		p.fact("window", ui.Plain, ui.Say("%s to %s (%s)", s.at(c.From), s.at(c.To), long(c.To.Sub(c.From))))
 	}
 	if !c.JudgedAt.IsZero() {
@@ -241,6 +244,11 @@ func (s *Screen) graphOf(c *live.Check) live.GraphOf {
 	}
 	of := live.GraphOf{Query: c.Graph}
 	if c.From.IsZero() {
+		if c.Fixed && !c.To.IsZero() { // a moment: the hour around it
+			if to := c.To.Add(30 * time.Minute).Truncate(time.Minute); to.Before(s.run().Now) {
+				of.From, of.To = to.Add(-time.Hour), to
+			}
+		}
 		return of
 	}
 	margin := max(c.To.Sub(c.From)/4, 15*time.Minute)
