@@ -42,6 +42,10 @@ type Act interface {
 // an error nothing has changed but time.
 func (m *Machine) Do(now time.Time, by Actor, act Act) (id string, effects []Effect, next time.Time, err error) {
 	m.forward(now)
+	if len(m.timers) > 0 && !m.timers[0].at.After(m.now) { // an act sees what is due before it
+		m.catchUp()
+		m.settle()
+	}
 	if _, starts := act.(Start); !starts && m.s.Plan == nil {
 		err = refuse(ErrConflict, "", "no run has been started")
 	} else if !starts && !m.s.Running() {
@@ -96,9 +100,7 @@ func (a Start) do(m *Machine, by Actor) (string, error) {
 		Rehearsal: a.Rehearsal, Scenario: a.Scenario, Keys: a.Keys, Commands: a.Commands,
 	})
 	m.schedule()
-	for len(m.timers) > 0 && !m.timers[0].at.After(m.now) {
-		m.fire(m.popTimer())
-	}
+	m.catchUp()
 	return a.ID, nil
 }
 
@@ -164,6 +166,7 @@ func (a Untick) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrInvalid, "reason", "a reason of at most %d bytes is needed", maxText)
 	}
 	m.record(by.Who, by.Role, KindUntick, &checkBody{Check: k.ID, Text: a.Reason})
+	m.armPeople(k.At)
 	return "", nil
 }
 
@@ -197,8 +200,8 @@ func (a Waive) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrNotFound, "id", "there is no check %q", clip(a.Check))
 	case k.Unwaivable:
 		return "", refuse(ErrConflict, "", "%s is unwaivable", k.ID)
-	case k.Verdict == NotApplicable || k.Verdict == Pass:
-		return "", refuse(ErrConflict, "", "%s is %s: there is nothing to waive", k.ID, k.Verdict)
+	case k.behind() == NotApplicable || k.behind() == Pass:
+		return "", refuse(ErrConflict, "", "%s is %s: there is nothing to waive", k.ID, k.behind())
 	case utf8.RuneCountInString(strings.TrimSpace(a.Reason)) < minReason || len(a.Reason) > maxText:
 		return "", refuse(ErrInvalid, "reason", "a waiver needs a reason of %d letters or more, and at most %d bytes", minReason, maxText)
 	case words(by.Role) == 0:
@@ -206,7 +209,7 @@ func (a Waive) do(m *Machine, by Actor) (string, error) {
 	case !a.Expires.After(m.now):
 		return "", refuse(ErrInvalid, "expires", "a waiver needs an end in the future")
 	}
-	m.record(by.Who, by.Role, KindWaive, &checkBody{Check: k.ID, Text: a.Reason, Expires: ms(a.Expires), Was: k.Verdict.String()})
+	m.record(by.Who, by.Role, KindWaive, &checkBody{Check: k.ID, Text: a.Reason, Expires: ms(a.Expires), Was: k.behind().String()})
 	m.arm(at(ms(a.Expires)), timerExpire, k.ID, 0)
 	return "", nil
 }
@@ -231,7 +234,6 @@ func (a Recheck) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrConflict, "", "%s is being evaluated", k.ID)
 	}
 	m.record(by.Who, by.Role, KindRecheck, &checkBody{Check: k.ID, Text: a.Reason})
-	k.run = streak{reason: a.Reason, n: k.lastTry()}
 	m.ask(k)
 	return "", nil
 }

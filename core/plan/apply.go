@@ -13,6 +13,25 @@ import (
 // replaying a journal gives the same state.
 func (m *Machine) apply(now time.Time, who, role, kind string, body any) error {
 	m.s.LastSeen = later(m.s.LastSeen, now)
+	if err := m.applyBody(now, who, role, kind, body); err != nil {
+		return err
+	}
+	m.s.outdate(kind)
+	return nil
+}
+
+// outdate takes the signatures back that a record of a kind makes stale: they are
+// under a statement that knows nothing of it.
+func (s *State) outdate(kind string) {
+	if keepsFrozen(kind) {
+		return
+	}
+	for _, o := range s.SignOffs {
+		o.Stale = o.Stale || o.Checkpoint == ""
+	}
+}
+
+func (m *Machine) applyBody(now time.Time, who, role, kind string, body any) error {
 	switch b := body.(type) {
 	case *startBody:
 		return m.applyStart(b)
@@ -24,7 +43,7 @@ func (m *Machine) apply(now time.Time, who, role, kind string, body any) error {
 		if kind == KindOpen {
 			c.OpenedAt = now
 		} else {
-			c.ClosedAt, c.Late = now, b.Late
+			c.ClosedAt, c.Late = now, c.Late || b.Late
 		}
 	case *verdictBody:
 		return m.applyVerdict(now, b)
@@ -61,11 +80,6 @@ func (m *Machine) apply(now time.Time, who, role, kind string, body any) error {
 		m.s.ClosedAt, m.s.Outcome = now, b.Outcome
 	default:
 		return fmt.Errorf("unknown kind %s", kind)
-	}
-	if !keepsFrozen(kind) {
-		for _, s := range m.s.SignOffs {
-			s.Stale = s.Stale || s.Checkpoint == ""
-		}
 	}
 	return nil
 }
@@ -105,6 +119,9 @@ func (m *Machine) applyVerdict(now time.Time, b *verdictBody) error {
 		From: at(b.From), To: at(b.To), Query: b.Query, Engine: b.Engine, Digest: b.Digest, Thin: b.Thin, Series: decodeSeries(b.Series),
 	}
 	k.JudgedAt, k.Fixed, k.Recovered = now, b.Fixed, b.Recovered
+	if b.Fixed {
+		k.run.reason = ""
+	}
 	for _, a := range b.Attempts {
 		a.At = at(a.AtMS)
 		if n := len(k.Attempts); n > 0 && k.Attempts[n-1].N == a.N && k.Attempts[n-1].Reason == a.Reason {
@@ -165,25 +182,37 @@ func (m *Machine) applyCheck(now time.Time, who, role, kind string, b *checkBody
 		k.Ticked, k.Fixed = nil, false
 		k.Finding = Finding{Sentence: "taken back by " + named(who, role) + ": " + b.Text}
 		k.set(Pending)
+		if k.Verdict == Pending {
+			k.At.reopen(now)
+		}
 	case KindNote:
 		k.Notes = append(k.Notes, note)
 	case KindWaive:
-		k.Original = k.Verdict
-		k.Waiver = &Waiver{note, at(b.Expires), k.Verdict}
+		k.Original = k.behind() // of a waiver that is extended: what it excuses
+		k.Waiver = &Waiver{note, at(b.Expires), k.Original}
 		k.Verdict = Waived
 	case KindExpired:
 		if k.Waiver != nil {
 			k.Verdict, k.Waiver = k.Original, nil
 		}
-		if c := k.At; !c.OpenedAt.IsZero() && k.Key && (k.Verdict == Fail || k.Verdict == NoData) {
-			c.ClosedAt = time.Time{}
+		if k.Verdict == Pending || k.Key && (k.Verdict == Fail || k.Verdict == NoData) {
+			k.At.reopen(now)
 		}
 	case KindRecheck:
+		k.run = streak{reason: b.Text, n: k.lastTry()}
 		k.Rechecks++
 		k.Total++
 		k.Notes = append(k.Notes, Note{now, who, role, "re-check: " + b.Text})
 	}
 	return nil
+}
+
+// reopen opens a checkpoint again that was closed. People are called anew, counted
+// from now.
+func (c *CheckpointState) reopen(now time.Time) {
+	if !c.ClosedAt.IsZero() {
+		c.ClosedAt, c.ReopenedAt, c.Overdue = time.Time{}, now, 0
+	}
 }
 
 // set changes the verdict, or what stands behind a waiver.
@@ -306,8 +335,11 @@ func (m *Machine) excuse(check string) {
 
 func (m *Machine) applySignOff(now time.Time, who string, b *signBody) {
 	if b.Checkpoint != "" {
-		if c := m.checkpoint(b.Checkpoint); c != nil && !slices.Contains(c.Signed, b.Role) && b.Decision == DecisionClose {
-			c.Signed = append(c.Signed, b.Role)
+		if c := m.checkpoint(b.Checkpoint); c != nil { // the newest word of a role counts
+			c.Signed = slices.DeleteFunc(c.Signed, func(r string) bool { return r == b.Role })
+			if b.Decision == DecisionClose {
+				c.Signed = append(c.Signed, b.Role)
+			}
 		}
 	}
 	m.s.SignOffs = append(m.s.SignOffs, &SignOff{
@@ -329,15 +361,15 @@ func (m *Machine) applyAmend(now time.Time, b *amendBody) error {
 		for _, old := range checkpoints {
 			if old.ID == c.ID {
 				c.OpenedAt, c.Overdue, c.Late, c.Signed = old.OpenedAt, old.Overdue, old.Late, old.Signed
-				c.ClosedAt = old.ClosedAt
+				c.ClosedAt, c.ReopenedAt = old.ClosedAt, old.ReopenedAt
+				if !c.covers(old) {
+					m.s.uncover(c, now)
+				}
 			}
 		}
 		for i, k := range c.States {
 			old := checks[k.ID]
 			if old == nil || old.Digest != k.Digest || old.Mode != k.Mode {
-				if !c.ClosedAt.IsZero() { // something is to be judged again
-					c.ClosedAt, c.Signed = time.Time{}, nil
-				}
 				continue
 			}
 			old.Check, old.At = k.Check, c
@@ -358,6 +390,21 @@ func (m *Machine) applyAmend(now time.Time, b *amendBody) error {
 	}
 	m.s.Amendments = append(m.s.Amendments, Amendment{now, b.Digest, b.Added, b.Removed, b.Changed, b.Diff})
 	return nil
+}
+
+// covers reports whether a checkpoint has the same checks as another: who gave a word
+// for one gave it for the other.
+func (c *CheckpointState) covers(o *CheckpointState) bool {
+	return slices.EqualFunc(c.States, o.States, func(a, b *CheckState) bool { return a.ID == b.ID && a.Digest == b.Digest })
+}
+
+// uncover takes the words back that were given under a checkpoint that was changed.
+func (s *State) uncover(c *CheckpointState, now time.Time) {
+	c.Signed = nil
+	c.reopen(now)
+	for _, o := range s.SignOffs {
+		o.Stale = o.Stale || o.Checkpoint == c.ID
+	}
 }
 
 // finite drops what JSON cannot say.

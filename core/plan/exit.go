@@ -159,10 +159,14 @@ func (s *State) signatures() Criterion {
 	return c
 }
 
-// signed returns the sign-off of a role that still stands, or nil.
+// signed returns the sign-off of a role that still stands, or nil. A no-go takes one's
+// own close back.
 func (s *State) signed(role string) *SignOff {
 	for _, o := range slices.Backward(s.SignOffs) {
-		if o.Checkpoint == "" && o.Role == role && !o.Stale && o.Decision == DecisionClose {
+		if o.Checkpoint == "" && o.Role == role && !o.Stale {
+			if o.Decision != DecisionClose {
+				return nil
+			}
 			return o
 		}
 	}

@@ -148,11 +148,16 @@ func (m *Machine) Step(now time.Time, observed ...Observed) ([]Effect, time.Time
 	for _, o := range observed {
 		m.observe(o)
 	}
+	m.catchUp()
+	m.settle()
+	return m.flush()
+}
+
+// catchUp does what is due.
+func (m *Machine) catchUp() {
 	for m.s.Running() && len(m.timers) > 0 && !m.timers[0].at.After(m.now) {
 		m.fire(m.popTimer())
 	}
-	m.settle()
-	return m.flush()
 }
 
 func (m *Machine) popTimer() timer { return heap.Pop(&m.timers).(timer) }
@@ -181,7 +186,7 @@ func (m *Machine) flush() ([]Effect, time.Time) {
 // Resume arms what is due after the records of a journal were applied, at now. The
 // time since the newest record is a gap if it is longer than two scrapes.
 func (m *Machine) Resume(now time.Time, seen time.Time, what string) ([]Effect, time.Time) {
-	m.forward(now)
+	m.forward(later(now, m.s.LastSeen)) // the clock may have been set back meanwhile
 	if !m.s.Running() {
 		return m.flush()
 	}
@@ -205,12 +210,22 @@ const DefaultEvery = 15 * time.Second
 func (m *Machine) schedule() {
 	m.timers = nil
 	for _, c := range m.s.Checkpoints {
-		if c.OpenedAt.IsZero() {
-			m.arm(c.OpensAt, timerOpen, c.ID, 0)
+		for _, k := range c.States {
+			k.run.due = time.Time{}
+		}
+		if !c.OpenedAt.IsZero() {
+			m.armPeople(c)
+			m.armChecks(c, m.now)
 			continue
 		}
-		m.armPeople(c)
-		m.armChecks(c, m.now)
+		m.arm(c.OpensAt, timerOpen, c.ID, 0)
+		if c.OpensAt.After(m.now) { // invariants are judged from T0, wherever they stand
+			for _, k := range c.States {
+				if k.Mode == Invariant && m.s.Automatic(k) {
+					m.armEval(k, m.now)
+				}
+			}
+		}
 	}
 	for _, k := range m.allChecks() {
 		if k.Waiver != nil {
@@ -239,17 +254,16 @@ func (m *Machine) armPeople(c *CheckpointState) {
 	if !c.ClosedAt.IsZero() {
 		return
 	}
-	for level, times := range []time.Duration{1, 2, 4} {
-		if c.Overdue <= level {
-			m.arm(c.DueAt.Add(times*c.Grace), timerOverdue, c.ID, level+1)
-		}
+	for level := c.Overdue + 1; level <= 3; level++ {
+		m.arm(c.callAt(level), timerOverdue, c.ID, level)
 	}
 }
 
 // armChecks starts the evaluations of a checkpoint that has opened.
 func (m *Machine) armChecks(c *CheckpointState, from time.Time) {
 	for _, k := range c.States {
-		if m.s.Automatic(k) && (!k.Fixed || k.run.reason != "") {
+		started := k.Mode == Invariant && !k.run.due.IsZero()
+		if m.s.Automatic(k) && !started && (!k.Fixed || k.run.reason != "") {
 			m.armEval(k, from)
 		}
 	}
@@ -311,6 +325,7 @@ func (m *Machine) fire(t timer) {
 	case timerExpire:
 		if k := m.s.checks[t.ref]; k != nil && k.Waiver != nil && !k.Waiver.Expires.After(m.now) {
 			m.record(observer, "", KindExpired, &checkBody{Check: k.ID, Was: k.Waiver.Original.String()})
+			m.armPeople(k.At)
 		}
 	case timerEffect:
 		m.review(t.ref)
@@ -328,7 +343,7 @@ func (m *Machine) fire(t timer) {
 // overdue calls for people who have not done their part of a checkpoint.
 func (m *Machine) overdue(id string, level int) {
 	c := m.checkpoint(id)
-	if c == nil || !c.ClosedAt.IsZero() || c.Overdue >= level {
+	if c == nil || !c.ClosedAt.IsZero() || c.Overdue >= level || m.now.Before(c.callAt(level)) {
 		return
 	}
 	text := m.owed(c)
@@ -503,7 +518,7 @@ func (m *Machine) settle() {
 		if c.OpenedAt.IsZero() || !c.ClosedAt.IsZero() || !m.complete(c) {
 			continue
 		}
-		m.record(observer, "", KindClose, &checkpointBody{c.ID, c.Counts().Worst().String(), m.now.After(c.GraceAt)})
+		m.record(observer, "", KindClose, &checkpointBody{c.ID, c.Counts().Worst().String(), m.now.After(c.callAt(1))})
 	}
 }
 

@@ -218,6 +218,7 @@ func (m *Machine) Sealed(h chain.Head, kind string) {
 	if !keepsFrozen(kind) {
 		m.s.Frozen = h
 	}
+	m.s.outdate(kind) // also by a record that is not the machine's own, such as that of an action
 }
 
 // decode returns nil for kinds that are not of a run.

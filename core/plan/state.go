@@ -63,10 +63,18 @@ type CheckpointState struct {
 	GraceAt  time.Time
 	OpenedAt time.Time // zero: not yet
 	ClosedAt time.Time // zero: not yet
-	Overdue  int       // level reached
+	Overdue  int       // level reached since it was opened last
 	Late     bool
 	Signed   []string // roles
 	States   []*CheckState
+
+	ReopenedAt time.Time // after it was closed; zero: never
+}
+
+// callAt is when people are called to a level from 1 to 3: at the end of the grace, at
+// twice and at four times the grace.
+func (c *CheckpointState) callAt(level int) time.Time {
+	return later(c.DueAt, c.ReopenedAt).Add(c.Grace << (level - 1))
 }
 
 // CheckState is a check in a run.
