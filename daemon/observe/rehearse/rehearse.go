@@ -382,3 +382,9 @@ func (r *Rehearsal) resetLock(by plan.Actor, holder string, epoch float64) error
 func (r *Rehearsal) Records() func(yield func(chain.Record, error) bool) {
 	return r.Desk.Journal.Records()
 }
+
+// Told lists whom the machine has called, and for what, in order.
+func (r *Rehearsal) Told() (out []string) {
+	r.Driver.Look(func(*plan.State) { out = slices.Clone(r.log) })
+	return out
+}

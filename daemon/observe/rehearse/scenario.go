@@ -381,6 +381,9 @@ func (r *reader) oneFault(at time.Duration, w []string) (fault, error) {
 	return f, fmt.Errorf("down, restart, crash, outage, observer away or clock is meant, not %q", strings.Join(w, " "))
 }
 
+// maxTimes bounds what "every" stands for: two days of scrapes.
+const maxTimes = 48 * 3600 / 15
+
 // schedule reads the times at the beginning of a line: T+2h, or every 30m from T+0 to
 // T+4h.
 func schedule(w []string) (times []time.Duration, rest []string, err error) {
@@ -396,6 +399,9 @@ func schedule(w []string) (times []time.Duration, rest []string, err error) {
 		to, err := offset(w[5])
 		if err != nil || step < Every {
 			return nil, nil, fmt.Errorf("every 30m from T+0s to T+4h is meant")
+		}
+		if (to-from)/step > maxTimes {
+			return nil, nil, fmt.Errorf("more than %d times", maxTimes)
 		}
 		for at := from; at <= to; at += step {
 			times = append(times, at)

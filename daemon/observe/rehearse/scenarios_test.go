@@ -1,11 +1,12 @@
 package rehearse_test
 
 import (
+	"flag"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -112,13 +113,12 @@ func perfect(t *testing.T) rehearse.Result {
 	return r.Result()
 }
 
-// processor is the time that this process has had of one.
+// processor is the time that this process has had of one, as the runtime estimates it.
 func processor() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	s := []metrics.Sample{{Name: "/cpu/classes/total:cpu-seconds"}, {Name: "/cpu/classes/idle:cpu-seconds"}}
+	runtime.GC() // the figures are those of the newest collection
+	metrics.Read(s)
+	return time.Duration((s[0].Value.Float64() - s[1].Value.Float64()) * float64(time.Second))
 }
 
 // complete demands that each check was seen good, failing and unknown.
@@ -201,6 +201,17 @@ func TestATableIsReadAsItWasWritten(t *testing.T) {
 	for _, bad := range []string{"", "# nothing", "| `a` | b |\n"} {
 		if _, err := rehearse.ReadTable([]byte(bad)); err == nil {
 			t.Errorf("ReadTable(%q) found no fault", bad)
+		}
+	}
+}
+
+// TestOne is for the author of a scenario: go test -run TestOne -v -args ID.
+func TestOne(t *testing.T) {
+	for _, id := range flag.Args() {
+		r := lived(t, shipped(t, id))
+		green(t, []rehearse.Result{r.Result()})
+		for _, line := range r.Told() {
+			t.Log(line)
 		}
 	}
 }
