@@ -83,6 +83,7 @@ file, in this order of precedence. Secrets have no flag.`,
 	root.AddCommand(
 		&cobra.Command{Use: "run", Short: "Run in the configured roles (the default)", Args: noArgs, RunE: root.RunE},
 		p.simCommand(), p.demoCommand(runFlags), p.configCommand(runFlags), p.healthcheckCommand(runFlags), p.versionCommand(), p.lockCommand(runFlags), p.storeCommand(runFlags),
+		p.rehearseCommand(), p.planCommand(runFlags), p.journalCommand(),
 	)
 	root.Args = noArgs
 	return root
