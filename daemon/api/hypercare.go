@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/spark-ta/spark/core/chain"
@@ -194,11 +193,11 @@ func (h *Hypercare) report(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return badInput("format", "format %.32q is not one of md, html, json", format)
 	}
-	seq, err := number(q, "seq")
+	seq, err := wholeNumber(q, "seq", 0, 0, maxSeq)
 	if err != nil {
 		return err
 	}
-	text, err := h.Judge.Report(format, seq)
+	text, err := h.Judge.Report(format, int64(seq))
 	if err != nil {
 		return judged(err)
 	}
@@ -216,15 +215,8 @@ func (h *Hypercare) report(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// number reads a whole number that is not negative, 0 when it is absent.
-func number(q map[string]string, name string) (int64, error) {
-	text := given(q, name, "0")
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
-		return 0, badInput(name, "%s %.32q is not a whole number from 0", name, text)
-	}
-	return n, nil
-}
+// maxSeq is the greatest number of a record that JSON carries whole.
+const maxSeq = 1 << 53
 
 // Records in one answer of the journal. One may have much evidence.
 const (
@@ -237,7 +229,7 @@ func (h *Hypercare) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	since, err := number(q, "since")
+	since, err := wholeNumber(q, "since", 0, 0, maxSeq)
 	if err != nil {
 		return err
 	}
@@ -245,7 +237,7 @@ func (h *Hypercare) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := h.Judge.Audit(since, limit)
+	out, err := h.Judge.Audit(int64(since), limit)
 	if err != nil {
 		return judged(err)
 	}

@@ -253,7 +253,7 @@ func TestHypercareRefusals(t *testing.T) {
 	}{
 		{"started twice", "POST", wire.PathPlanStart, `{}`, 409, wire.CodeConflict, ""},
 		{"no such plan", "POST", wire.PathPlanStart, `{"plan":"large"}`, 404, wire.CodeNotFound, "plan"},
-		{"unknown field of a start", "POST", wire.PathPlanStart, `{"versoin":"v1"}`, 400, wire.CodeInvalidInput, "versoin"},
+		{"unknown field of a start", "POST", wire.PathPlanStart, `{"release":"v1"}`, 400, wire.CodeInvalidInput, "release"},
 		{"no such check", "POST", checkPath("team.lunch", "tick"), `{}`, 404, wire.CodeNotFound, "id"},
 		{"no such verb", "POST", checkPath("team.briefed", "hug"), `{}`, 404, wire.CodeNotFound, "verb"},
 		{"unknown field of an act", "POST", checkPath("team.briefed", "tick"), `{"by":"me"}`, 400, wire.CodeInvalidInput, "by"},
