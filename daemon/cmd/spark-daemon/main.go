@@ -64,6 +64,7 @@ REDIS_URL it keeps its own store in the data directory.
   spark-daemon                       all roles, Binance, embedded store
   MARKET_SOURCE=sim spark-daemon     the same on the built-in exchange simulator
   spark-daemon demo                  a system to look at, with alerts that fire
+  spark-daemon rehearse              48 hours of hypercare in a minute, on virtual time
   spark-daemon config print          what is configured, and by what
 
 Every setting is a flag, an environment variable and a key of the configuration
