@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/spark-ta/spark/core/chain"
 )
 
 // Errors of acts. They wrap one of these; the text names the value and the way out.
@@ -94,6 +96,9 @@ func (a Start) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrInvalid, "startedAt", "T0 %s is in the future", a.T0.Format(time.RFC3339))
 	case m.now.Sub(a.T0) > p.End():
 		return "", refuse(ErrInvalid, "startedAt", "T0 %s is longer ago than the plan lasts", a.T0.Format(time.RFC3339))
+	}
+	if err := readable(a.Keys); err != nil {
+		return "", err
 	}
 	m.record(by.Who, by.Role, KindStart, &startBody{
 		Run: a.ID, File: a.File, Text: a.Text, Digest: p.Digest, Version: a.Version, Profile: a.Profile, T0: ms(a.T0),
@@ -424,7 +429,7 @@ func (a Amend) do(m *Machine, by Actor) (string, error) {
 	added, removed, changed, diff := Diff(m.s.Plan, p)
 	m.record(by.Who, by.Role, KindAmend, &amendBody{a.File, a.Text, p.Digest, added, removed, changed, diff})
 	m.schedule()
-	return "", nil
+	return p.Digest, nil
 }
 
 // ClockStep tells that the wall clock was set while the observer looked. Verdicts
@@ -451,7 +456,21 @@ func (a Missed) do(m *Machine, by Actor) (string, error) {
 // SetKeys changes the keys that may sign.
 type SetKeys struct{ Keys []Key }
 
-func (a SetKeys) do(m *Machine, by Actor) (string, error) {
+func (a SetKeys) do(m *Machine, by Actor) (string, error) { //nolint:unparam // as every act
+	if err := readable(a.Keys); err != nil {
+		return "", err
+	}
 	m.record(by.Who, by.Role, KindKeys, &keysBody{a.Keys})
 	return "", nil
+}
+
+// readable refuses keys with which nobody could ever sign: that is found out at the
+// start, not after two days.
+func readable(keys []Key) error {
+	for _, k := range keys {
+		if _, err := chain.KeyName(k.Verifier); err != nil {
+			return refuse(ErrInvalid, "keys", "the key of %s: %v", clip(k.Name), err)
+		}
+	}
+	return nil
 }

@@ -453,5 +453,5 @@ func decodeSeries(bodies []seriesBody) []Series {
 	return out
 }
 
-// Body returns the body of an effect as it is written.
+// JSON returns the body of an effect as it is written.
 func (a Append) JSON() (json.RawMessage, error) { return json.Marshal(a.Body) }

@@ -276,7 +276,7 @@ func (a Sign) do(m *Machine, by Actor) (string, error) {
 		return "", refuse(ErrInvalid, "comment", "longer than %d bytes", maxText)
 	}
 	if a.Checkpoint != "" {
-		return "", a.checkpoint(m, by)
+		return a.checkpoint(m, by)
 	}
 	if !slices.Contains(m.s.Plan.SignOff, a.Role) {
 		return "", refuse(ErrInvalid, "role", "role %q does not sign: %s do", clip(a.Role), joined(m.s.Plan.SignOff))
@@ -295,21 +295,23 @@ func (a Sign) do(m *Machine, by Actor) (string, error) {
 		m.record(observer, "", KindEnd, &endBody{m.s.outcome(), m.s.Note()})
 		m.notify(0, "hypercare is closed", "signed by "+joined(m.s.Plan.SignOff))
 	}
-	return "", nil
+	return m.s.newestSignOff(), nil
 }
 
-func (a Sign) checkpoint(m *Machine, by Actor) error {
+func (s *State) newestSignOff() string { return fmt.Sprintf("s-%d", len(s.SignOffs)) }
+
+func (a Sign) checkpoint(m *Machine, by Actor) (string, error) {
 	c := m.checkpoint(a.Checkpoint)
 	switch {
 	case c == nil:
-		return refuse(ErrNotFound, "checkpoint", "there is no checkpoint %q", clip(a.Checkpoint))
+		return "", refuse(ErrNotFound, "checkpoint", "there is no checkpoint %q", clip(a.Checkpoint))
 	case c.OpenedAt.IsZero():
-		return refuse(ErrConflict, "", "%s opens at %s", c.ID, c.OpensAt.Format(time.RFC3339))
+		return "", refuse(ErrConflict, "", "%s opens at %s", c.ID, c.OpensAt.Format(time.RFC3339))
 	case !slices.Contains(c.SignOff, a.Role):
-		return refuse(ErrInvalid, "role", "role %q does not sign %s", clip(a.Role), c.ID)
+		return "", refuse(ErrInvalid, "role", "role %q does not sign %s", clip(a.Role), c.ID)
 	}
 	m.record(by.Who, a.Role, KindSignOff, &signBody{Checkpoint: c.ID, Role: a.Role, Decision: a.Decision, Comment: a.Comment})
-	return nil
+	return m.s.newestSignOff(), nil
 }
 
 // verify checks that the signature is under the present closing statement, by a key

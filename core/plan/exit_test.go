@@ -295,6 +295,7 @@ func TestSignaturesThatAreNone(t *testing.T) {
 	c.refused("x", opsLead, sign(opsLead, plan.DecisionClose, c.note(plan.DecisionNoGo, signers[opsLead])), plan.ErrConflict, "another statement")
 	c.refused("x", opsLead, sign(opsLead, plan.DecisionNoGo, own), plan.ErrConflict, "another statement")
 	c.refused("x", opsLead, plan.Sign{Checkpoint: "T+0", Role: devLead, Decision: plan.DecisionClose}, plan.ErrInvalid, "does not sign T+0")
+	c.refused("configuration", "", plan.SetKeys{Keys: []plan.Key{{Name: "eve", Verifier: "eve+12345678+AAAA", Roles: []string{opsLead}}}}, plan.ErrInvalid, "the key of eve")
 	c.do("configuration", "", plan.SetKeys{})
 	c.refused("x", opsLead, sign(opsLead, plan.DecisionClose, c.note(plan.DecisionClose, signers[opsLead])), plan.ErrConflict, "no operator key")
 }

@@ -162,6 +162,7 @@ func TestStartIsValidated(t *testing.T) {
 		{"startedAt", "in the future", func(a *plan.Start) { a.T0 = t0.Add(time.Minute) }},
 		{"startedAt", "longer ago", func(a *plan.Start) { a.T0 = t0.Add(-time.Hour - time.Second) }},
 		{"startedAt", "longer ago", func(a *plan.Start) { a.T0 = time.Time{} }},
+		{"keys", "the key of eve", func(a *plan.Start) { a.Keys = []plan.Key{{Name: "eve", Verifier: "none"}} }},
 	} {
 		a := ok
 		tt.spoil(&a)

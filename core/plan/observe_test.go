@@ -90,13 +90,14 @@ func TestABreachOpensOneIncidentAndIsNotForgotten(t *testing.T) {
 	c := watch(t, single("leader.single", "key"))
 	c.answer("leader.single", between(10*time.Minute, 12*time.Minute, 2))
 	c.until(11 * time.Minute)
-	k := c.want("leader.single", plan.Fail)
+	c.want("leader.single", plan.Fail)
 	c.wantTimes(plan.KindIncident, "leader.single", 10*time.Minute+15*time.Second)
 	if _, err := c.try("ada", opsLead, plan.ChangeIncident{ID: "i-1", Verb: "close", Result: "over"}); err == nil || !strings.Contains(err.Error(), "still fails") {
 		t.Errorf("closing what burns: %v", err)
 	}
 	c.until(15 * time.Minute)
-	if k = c.want("leader.single", plan.Fail); !k.Recovered || len(k.Episodes) != 1 {
+	k := c.want("leader.single", plan.Fail)
+	if !k.Recovered || len(k.Episodes) != 1 {
 		t.Fatalf("recovered %v, episodes %v", k.Recovered, k.Episodes)
 	}
 	if e := k.Episodes[0]; e.Incident != "i-1" || !e.From.Equal(t0.Add(10*time.Minute)) || !e.To.Equal(t0.Add(12*time.Minute+15*time.Second)) {

@@ -299,7 +299,7 @@ type Value struct {
 	IsText bool
 }
 
-// Offsets of a plan: T0 and the end.
+// End is the offset of the last checkpoint.
 func (p *Plan) End() time.Duration {
 	if len(p.Checkpoints) == 0 {
 		return 0
