@@ -114,6 +114,7 @@ func rehearse(ctx context.Context, tree fs.FS, id string) (Result, error) {
 func Collect(tree fs.FS, results []Result) (wire.Coverage, error) {
 	out := wire.Coverage{OK: true, Checks: []wire.CheckCoverage{}}
 	byPlan := map[string][]Result{}
+	results = slices.SortedFunc(slices.Values(results), func(a, b Result) int { return strings.Compare(a.Scenario, b.Scenario) })
 	for _, r := range results {
 		byPlan[r.Plan] = append(byPlan[r.Plan], r)
 	}
@@ -248,4 +249,14 @@ func Shipped(tree fs.FS) (wire.Coverage, error) {
 		return wire.Coverage{}, err
 	}
 	return ReadTable(text)
+}
+
+// Proof tells of a check whether a scenario made it fail and one made it unknown, as the
+// lint of a plan wants to know it.
+func Proof(c wire.Coverage) func(id string) (failed, unknown bool) {
+	seen := map[string][2]bool{}
+	for _, k := range c.Checks {
+		seen[k.ID] = [2]bool{len(k.Fail) > 0, len(k.Unknown) > 0}
+	}
+	return func(id string) (failed, unknown bool) { return seen[id][0], seen[id][1] }
 }

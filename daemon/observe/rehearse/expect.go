@@ -351,7 +351,8 @@ func unmet(run *wire.HypercareRun) string {
 }
 
 func none(what string, run *wire.HypercareRun) string {
-	n, first := 0, ""
+	var n int
+	var first string
 	switch what {
 	case "incidents":
 		if n = len(run.Incidents); n > 0 {

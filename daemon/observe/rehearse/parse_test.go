@@ -20,7 +20,6 @@ func TestMistakesOfAuthorsAreNamed(t *testing.T) {
 		{"```series\nup 1x\n```", `"1x" is no value`},
 		{"```series\nup\n```", "a series needs values"},
 		{"```series\nup{ 1\n```", "test.md:10:1"},
-		{"```series\n{job=\"spark\"} 1\n```", "a metric's name is needed"},
 		{"```series\nup 1 stalex5\n```", "stale stands alone"},
 		{"```series\nup 1x99999999\n```", "repeats too often"},
 		{"```series\nup 0+1\n```", "how often?"},
@@ -64,9 +63,14 @@ func TestMistakesOfAuthorsAreNamed(t *testing.T) {
 }
 
 func TestASeriesThatIsNowhereMustNameItsLabels(t *testing.T) {
-	s := scenario(t, fenced("```series\nnowhere{instance=~\"x.*\"} 1\n```"))
-	if _, err := prepare(s, rehearse.Options{}); err == nil || !strings.Contains(err.Error(), "nowhere matches no series of the world") {
-		t.Errorf("New = %v", err)
+	for line, want := range map[string]string{
+		`nowhere{instance=~"x.*"} 1`: "nowhere matches no series of the world",
+		`{__name__=~"nowhere.*"} 1`:  `__name__=~"nowhere.*" matches no series of the world`,
+	} {
+		s := scenario(t, fenced("```series\n"+line+"\n```"))
+		if _, err := prepare(s, rehearse.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: New = %v, want %q", line, err, want)
+		}
 	}
 }
 
@@ -168,6 +172,7 @@ func TestTheWorldIsAsWritten(t *testing.T) {
 		{"```series\noutbox_depth 7\n```", time.Minute, `count(notifications_sent_total{channel="slack"})`, ""},
 		{"```series\nwholly_new{a=\"b\"} 7\n```", time.Minute, `wholly_new`, "7"},
 		{"```series at=T+2m\nwholly_new{a=\"b\"} 7\n```", time.Minute, `wholly_new`, ""},
+		{"```series\n{__name__!~\"up\",job=\"spark\"} _\n```", time.Minute, `count({job="spark"})`, "4"},
 		{"```faults\nT-5m outage for 10m\n```", time.Minute, `max(up)`, "0"},
 		{"```faults\nT+1m observer away for 2m\n```", 3 * time.Minute, `count_over_time(TICK[4m])`, "8"},
 	} {

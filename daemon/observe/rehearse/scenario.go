@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spark-ta/spark/core/plan"
 	"github.com/spark-ta/spark/core/plan/markdown"
+	"github.com/spark-ta/spark/daemon/observe/sample"
 )
 
 // Every is the time between scrapes in a rehearsal.
@@ -59,12 +61,12 @@ type seriesText struct {
 
 // labels are those of a new series: every matcher must be an equality.
 func (x seriesText) labels() (labels.Labels, error) {
-	pairs := []string{"__name__", x.name}
+	pairs := []string{sample.NameLabel, x.name}
 	for _, m := range x.matchers {
 		if m.Type != labels.MatchEqual {
-			return labels.EmptyLabels(), fmt.Errorf("%s matches no series of the world", x.name)
+			return labels.EmptyLabels(), fmt.Errorf("%s matches no series of the world", cmp.Or(x.name, m.String()))
 		}
-		if m.Name != "__name__" {
+		if m.Name != sample.NameLabel {
 			pairs = append(pairs, m.Name, m.Value)
 		}
 	}
@@ -280,12 +282,9 @@ func (r *reader) seriesFence(b *markdown.Block) {
 		}
 		x.matchers = ms
 		for _, m := range ms {
-			if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+			if m.Name == sample.NameLabel && m.Type == labels.MatchEqual {
 				x.name = m.Value
 			}
-		}
-		if x.name == "" {
-			return fmt.Errorf("a metric's name is needed")
 		}
 		if x.values, err = parseSequence(sequence); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/spark-ta/spark/core/wire"
+	"github.com/spark-ta/spark/daemon/observe/sample"
 )
 
 // Sink keeps the samples of a world: [*sample.Store].
@@ -90,7 +91,7 @@ func newWorld(s *Scenario, t0 time.Time, sink Sink) (*world, error) {
 func (w *world) contract() {
 	for _, in := range w.scenario.Instances {
 		base := []string{"job", "spark", "instance", in.Name, "role", in.Role}
-		w.add(labels.FromStrings(append([]string{"__name__", wire.SeriesUp}, base...)...), "1")
+		w.add(labels.FromStrings(append([]string{sample.NameLabel, wire.SeriesUp}, base...)...), "1")
 		for _, m := range wire.Metrics() {
 			for _, ls := range combinations(m.Labels) {
 				family(m, append(slices.Clone(base), ls...), func(ls labels.Labels) {
@@ -103,7 +104,7 @@ func (w *world) contract() {
 			}
 		}
 	}
-	w.add(labels.FromStrings("__name__", wire.SeriesTick, "job", "spark-observer"), "1")
+	w.add(labels.FromStrings(sample.NameLabel, wire.SeriesTick, "job", "spark-observer"), "1")
 }
 
 // inUse are the values in use of labels that have many.
@@ -156,7 +157,7 @@ func combinations(ls []wire.Label) [][]string {
 // family yields the series of a metric: one, or those of a histogram.
 func family(m wire.Metric, ls []string, yield func(labels.Labels)) {
 	one := func(name string, more ...string) {
-		yield(labels.FromStrings(append(append([]string{"__name__", name}, more...), ls...)...))
+		yield(labels.FromStrings(append(append([]string{sample.NameLabel, name}, more...), ls...)...))
 	}
 	if m.Kind != wire.Histogram {
 		one(m.Name)
@@ -175,7 +176,7 @@ func (w *world) add(ls labels.Labels, sequence string) *line {
 	if err != nil {
 		panic("rehearse: " + err.Error()) // a constant of this package
 	}
-	l := &line{labels: ls, name: ls.Get("__name__"), base: cursor{segments: segments}}
+	l := &line{labels: ls, name: ls.Get(sample.NameLabel), base: cursor{segments: segments}}
 	if ls.Get("job") == "spark" {
 		l.instance = ls.Get("instance")
 	}
@@ -192,7 +193,11 @@ func (w *world) add(ls labels.Labels, sequence string) *line {
 func (w *world) put(x seriesText) error {
 	w.wake(x)
 	var hit []*line
-	for _, l := range w.byName[x.name] {
+	among := w.byName[x.name]
+	if x.name == "" { // {__name__=~"…"}
+		among = w.lines
+	}
+	for _, l := range among {
 		if matches(x.matchers, l.labels) {
 			hit = append(hit, l)
 		}
@@ -253,9 +258,9 @@ type fate struct {
 func (w *world) fates(since time.Duration) map[string]fate {
 	out := make(map[string]fate, len(w.scenario.Instances))
 	for _, in := range w.scenario.Instances {
-		f := fate{down: w.scenario.down(in.Name, since)}
-		renamed := false
-		if f.anew, renamed = w.scenario.restarted(in.Name, since); renamed {
+		anew, renamed := w.scenario.restarted(in.Name, since)
+		f := fate{down: w.scenario.down(in.Name, since), anew: anew}
+		if renamed {
 			w.names[in.Name]++
 			f.name = in.Name + "." + strconv.Itoa(w.names[in.Name])
 		}
