@@ -150,7 +150,7 @@ func (h *house) furnish(ended <-chan struct{}) {
 		case wire.RoleGateway:
 			(&api.Market{Candles: candles{h.feed}, Stream: h.hub}).AddTo(rt)
 		case wire.RoleObserver:
-			(&api.Observe{Fleet: h.fleet, Lock: h.lock, Events: h.fleetEvents, Own: h.events, Ended: ended, Hypercare: h.hypercare(gate), Queries: h.queries()}).AddTo(rt)
+			(&api.Observe{Fleet: h.fleet, Lock: h.lock, Events: h.fleetEvents, Own: h.events, Ended: ended, Hypercare: h.hypercare(gate), Queries: h.queries(), Gate: gate}).AddTo(rt)
 		}
 		d.handler = rt
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/spark-ta/spark/daemon/notify/webhook"
 	"github.com/spark-ta/spark/daemon/observe"
 	"github.com/spark-ta/spark/daemon/observe/probe"
+	"github.com/spark-ta/spark/daemon/observe/rehearse"
 	"github.com/spark-ta/spark/daemon/observe/scrape"
 	"github.com/spark-ta/spark/runbooks"
 )
@@ -311,7 +312,7 @@ func (j *judge) call(ctx context.Context, log *slog.Logger, level int, n plan.No
 // shippedCoverage is which scenario has shown each check of the shipped plan failing
 // and unknown.
 func shippedCoverage() (wire.Coverage, error) {
-	return wire.Coverage{OK: true, Checks: []wire.CheckCoverage{}}, nil
+	return rehearse.Shipped(runbooks.Files())
 }
 
 // hypercare is what the API tells and takes of the run; nil without an observer.

@@ -376,10 +376,11 @@ func TestQueriesAreMountedForBothMethodsAndForNoOtherSite(t *testing.T) {
 	if got := ask(t, "POST", r.url+wire.PathQuery, "query=up", "Content-Type", "application/x-www-form-urlencoded"); got.status != 200 || got.body != "POST up" {
 		t.Errorf("POST of a form = %d %s", got.status, got.body)
 	}
-	for _, header := range [][]string{{"Origin", "https://evil.example"}, {"Host", "evil.example:4010"}} {
-		if got := ask(t, "GET", r.url+wire.PathQuery+"?query=up", "", header...); got.status != 403 {
-			t.Errorf("GET with %v = %d, want 403", header, got.status)
-		}
+	if got := ask(t, "GET", r.url+wire.PathQuery+"?query=up", "", "Origin", "https://evil.example"); got.status != 403 {
+		t.Errorf("GET of another site = %d, want 403", got.status)
+	}
+	if got := ask(t, "GET", r.url+wire.PathQuery+"?query=up", "", "Host", "spark-observer.ops.svc:4010"); got.status != 200 {
+		t.Errorf("GET by the name of a service = %d, want 200", got.status)
 	}
 }
 

@@ -333,7 +333,7 @@ func (ob *Observer) changed(c Change) {
 	if ob.o.Publish == nil {
 		return
 	}
-	publish(ob.Desk.Driver.Machine.State(), c, ob.o.Publish)
+	Publish(ob.Desk.Driver.Machine.State(), c, ob.o.Publish)
 }
 
 // Err is why the observer does not judge, or nil: for its health.
@@ -350,9 +350,9 @@ func (ob *Observer) Close() error {
 
 var _ Book = (*journal.Journal)(nil)
 
-// publish turns a record into the events of the stream. It is called while the
+// Publish turns a record into the events of the stream. It is called while the
 // driver holds its lock.
-func publish(s *plan.State, c Change, to func(name string, data any)) {
+func Publish(s *plan.State, c Change, to func(name string, data any)) {
 	at := c.Record.At
 	switch told := plan.NewsOf(s, c.Record.Kind, c.Body); told.Kind {
 	case plan.NewsVerdict:

@@ -35,6 +35,7 @@ type rehearsals struct {
 	serve             string
 	journal           string
 	report, format    string
+	ready             string
 }
 
 func (p *program) rehearseCommand() *cobra.Command {
@@ -72,6 +73,7 @@ Exit status: 0 everything went as the scenarios expect; 1 not, or interrupted;
 	f.StringVar(&o.journal, "journal", "", "new file for the journal, of one scenario")
 	f.StringVar(&o.report, "report", "", "file for the report, of one scenario; - is standard output")
 	f.StringVar(&o.format, "format", "", "of the report: md, html or json; by default as the file's name ends, else md")
+	f.StringVar(&o.ready, "ready-file", "", "at a speed other than max: file to write the address to, as one line of JSON, once the calls are answered; they then stay until the end of the process")
 	f.BoolVar(&o.asJSON, "json", false, "results for machines: a JSON array")
 	return c
 }
@@ -112,7 +114,7 @@ func (p *program) rehearse(ctx context.Context, o rehearsals, args []string) err
 		return fmt.Errorf("%w: --journal %s: there is a file; a journal is never written over", errUsage, o.journal)
 	}
 	all := make([]*rehearse.Rehearsal, len(names))
-	w := &watch{ended: make(chan struct{})}
+	w := &watch{ended: make(chan struct{}), ready: o.ready}
 	for i, name := range names {
 		if all[i], err = prepare(name, o.plan, w.options(speed)); err != nil {
 			return fmt.Errorf("%w: %v", errUsage, err)

@@ -8,12 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/spark-ta/spark/core/plan"
 	"github.com/spark-ta/spark/core/wire"
+	"github.com/spark-ta/spark/daemon"
 	"github.com/spark-ta/spark/daemon/api"
 	"github.com/spark-ta/spark/daemon/event"
 	"github.com/spark-ta/spark/daemon/observe"
@@ -28,6 +29,7 @@ type watch struct {
 	events *event.Log
 	began  time.Time
 	ended  chan struct{} // closed when open streams are to end
+	ready  string        // file to write the address to; may be empty
 }
 
 // keptNews is how many events are kept for who comes back.
@@ -46,13 +48,7 @@ func (w *watch) options(speed float64) rehearse.Options {
 
 // changed is called by the driver, which holds the state meanwhile.
 func (w *watch) changed(c observe.Change) {
-	at := c.Record.At
-	switch n := plan.NewsOf(w.r.Driver.Machine.State(), c.Record.Kind, c.Body); n.Kind {
-	case plan.NewsVerdict:
-		w.events.Append(wire.EventVerdict, wire.VerdictEvent{Time: at, Check: n.ID, Text: n.Title, Verdict: n.State, Was: n.Was, Sentence: n.Text})
-	case plan.NewsIncident:
-		w.events.Append(wire.EventIncident, wire.IncidentEvent{Time: at, ID: n.ID, Level: n.Level, Title: n.Title, State: n.State})
-	}
+	observe.Publish(w.r.Driver.Machine.State(), c, w.events.Append)
 }
 
 // paced runs a rehearsal by the clock on the wall, with the observer's calls beside it.
@@ -75,6 +71,12 @@ func (p *program) paced(ctx context.Context, r *rehearse.Rehearsal, w *watch, sp
 	go func() { served <- server.Serve(listener) }()
 	fmt.Fprintf(p.stderr, "spark-daemon: rehearsing %s at %gx: http://%s (SPARK_URL=http://%s spark-tui)\n", r.Scenario.ID, speed, listener.Addr(), listener.Addr())
 
+	if w.ready != "" {
+		if err = writeReady(w.ready, daemon.Addresses{Observer: "http://" + listener.Addr().String(), PID: os.Getpid()}); err != nil {
+			_ = server.Close()
+			return errors.Join(err, <-served)
+		}
+	}
 	var shown time.Time
 	err = r.Pace(ctx, func() float64 {
 		if time.Since(shown) > time.Second {
@@ -84,7 +86,7 @@ func (p *program) paced(ctx context.Context, r *rehearse.Rehearsal, w *watch, sp
 		return speed
 	})
 	clear()
-	if err == nil && terminal(p.stdout) {
+	if err == nil && (terminal(p.stdout) || w.ready != "") {
 		fmt.Fprintf(p.stderr, "spark-daemon: the rehearsal is over; http://%s stays until Ctrl-C\n", listener.Addr())
 		<-ctx.Done()
 	}

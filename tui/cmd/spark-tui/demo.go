@@ -31,6 +31,9 @@ type demo struct {
 	seed    string
 	leave   bool // after the first delivery, when there is no terminal
 	wait    time.Duration
+
+	rehearse string // speed, such as 600x; empty means a living daemon
+	scenario string
 }
 
 // ready is the one line that the daemon writes when it can be used.
@@ -53,9 +56,14 @@ Everything runs on this machine, nothing is sent anywhere. The daemon ends with 
 console. Its data lies in a temporary directory, unless --data-dir names one; its
 log is daemon.log in there.
 
+With --rehearse no daemon is started: the judge of the plan lives through a scenario
+on virtual time, and everything says REHEARSAL.
+
 Where standard output is no terminal, what happens is printed line by line.`,
 		Example: `  spark-tui demo
   spark-tui demo --data-dir ./demo --seed 7
+  spark-tui demo --rehearse 600x                  48 hours of hypercare in five minutes
+  spark-tui demo --rehearse 60x --scenario stuck-leader
   spark-tui demo --exit-after-trigger | cat       as a smoke test`,
 		Args: p.noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
@@ -64,6 +72,8 @@ Where standard output is no terminal, what happens is printed line by line.`,
 	f.StringVar(&d.daemon, "daemon", "", "path of spark-daemon (default: beside this binary, then PATH)")
 	f.StringVar(&d.dataDir, "data-dir", "", "directory for the daemon's data, kept afterwards")
 	f.StringVar(&d.seed, "seed", "", "seed of the simulated prices")
+	f.StringVar(&d.rehearse, "rehearse", "", "instead of a living daemon, rehearse the plan of 48 hours at this speed, such as 600x")
+	f.StringVar(&d.scenario, "scenario", "perfect", "of --rehearse: a scenario of spark-daemon rehearse --list, or a file")
 	f.BoolVar(&d.leave, "exit-after-trigger", false, "without a terminal: exit 0 once a notification was delivered")
 	f.DurationVar(&d.wait, "timeout", 2*time.Minute, "without a terminal: how long --exit-after-trigger waits")
 	p.consoleFlags(cmd)
@@ -102,6 +112,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 }
 
 func (d *demo) arguments(dir string) []string {
+	if d.rehearse != "" {
+		return []string{"rehearse", d.scenario, "--speed", d.rehearse, "--serve", "127.0.0.1:0", "--ready-file", filepath.Join(dir, readyFile)}
+	}
 	args := []string{"demo", "--data-dir", dir, "--ready-file", filepath.Join(dir, readyFile)}
 	if d.seed != "" {
 		args = append(args, "--seed", d.seed)
