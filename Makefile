@@ -12,7 +12,7 @@ LEASE    ?= 2s
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint fmt bench load chaos budget fuzz mutants image up down deploytest snapshot clean
+.PHONY: help build run test rehearse race lint fmt bench load chaos budget fuzz mutants image up down deploytest snapshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,17 +27,20 @@ run: build ## a living system on the exchange simulator, and the console attache
 test: ## every test that this machine can run; says what was skipped and why
 	@CGO_ENABLED=0 sh docs/bench/test.sh ./...
 
+rehearse: ## every shipped scenario of 48 hours, and 50 kills of one: two minutes
+	@REHEARSE=1 CGO_ENABLED=0 sh docs/bench/test.sh -count=1 ./daemon/observe/rehearse
+
 race: ## the same under the race detector (needs a C compiler); ARGS=-short for fewer rounds
 	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) ./...
 
 lint: ## formatting, vet, golangci-lint and the repository's own rules
-	@test -z "$$(gofmt -l core daemon tui)" || { echo "not formatted:"; gofmt -l core daemon tui; exit 1; }
+	@test -z "$$(gofmt -l core daemon tui runbooks)" || { echo "not formatted:"; gofmt -l core daemon tui runbooks; exit 1; }
 	go vet ./...
 	go run $(GOLANGCI) run -c docs/style/golangci.yml
 	go test ./core/internal/repotest
 
 fmt: ## format the sources
-	go run $(GOFUMPT) -w core daemon tui
+	go run $(GOFUMPT) -w core daemon tui runbooks
 
 bench: ## benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./core/... ./daemon/... ./tui/...

@@ -179,7 +179,7 @@ the scenarios in which it was good, in which it failed (or warned, where it can 
 worse), and in which it was unknown: of each the first three. What the run says of itself
 (its incidents, its user issues) is always known.
 
-Made by ` + "`UPDATE=1 go test ./daemon/observe/rehearse`" + ` and compared by every other run of that test.
+Made by ` + "`UPDATE=1 make rehearse`" + ` and compared by every other run of that target.
 
 | check | kind | pass | fail | unknown |
 |---|---|---|---|---|

@@ -67,28 +67,28 @@ func child(file string) error {
 // with it comes to the same verdicts, but for what would have been judged while nobody
 // looked.
 func TestAKillLosesNothing(t *testing.T) {
-	rounds := 50
-	if testing.Short() {
-		rounds = 5
+	rounds := 5
+	if whole() {
+		rounds = 50
 	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Skip("no way to start a child:", err)
 	}
-	whole := lived(t, rehearsal(t, scenario(t, killed), rehearse.Options{}))
-	want, last := picture(whole), whole.Desk.Journal.Head().Seq
+	undisturbed := lived(t, rehearsal(t, scenario(t, killed), rehearse.Options{}))
+	want, last := picture(undisturbed), undisturbed.Desk.Journal.Head().Seq
 	gaps := 0
 	for round := range rounds {
 		file := filepath.Join(t.TempDir(), "run.journal")
 		acked := runChild(t, exe, file, 1+rand.Int64N(last-1))
-		book, err := journal.Open(file, journal.Options{Start: whole.Scenario.Begin()})
+		book, err := journal.Open(file, journal.Options{Start: undisturbed.Scenario.Begin()})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		if got := book.Head().Seq; got < acked {
 			t.Errorf("round %d: %d records, %d were acknowledged", round, got, acked)
 		}
-		sameBeginning(t, records(t, whole.Records()), records(t, book.Records()))
+		sameBeginning(t, records(t, undisturbed.Records()), records(t, book.Records()))
 		r := lived(t, rehearsal(t, scenario(t, killed), rehearse.Options{Journal: book, Away: away}))
 		got := picture(r)
 		gaps += len(got.Gaps)

@@ -18,7 +18,7 @@ import (
 // table is where the coverage is committed.
 const table = "../../../runbooks/scenarios/coverage.md"
 
-// The scenarios that are short enough for -short, and show most.
+// The scenarios that are short enough for every run of the tests, and show most.
 var quick = []string{"perfect-go-live", "stuck-leader", "scrape-outage"}
 
 // must are the scenarios without which Spark does not ship.
@@ -49,18 +49,24 @@ func TestShippedScenariosAreThere(t *testing.T) {
 	}
 }
 
-// TestScenarios lives through every shipped scenario, 48 hours and more of some, and
-// compares what they have shown with the committed table.
-func TestScenarios(t *testing.T) {
-	tree := runbooks.Files()
-	if testing.Short() {
-		_, results, err := rehearse.Cover(t.Context(), tree, quick, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		green(t, results)
-		return
+// whole reports whether the long tests are wanted: make rehearse.
+func whole() bool { return os.Getenv("REHEARSE") != "" }
+
+func TestQuickScenarios(t *testing.T) {
+	_, results, err := rehearse.Cover(t.Context(), runbooks.Files(), quick, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	green(t, results)
+}
+
+// TestEveryScenario lives through every shipped scenario, 48 hours and more of some, and
+// compares what they have shown with the committed table.
+func TestEveryScenario(t *testing.T) {
+	if !whole() {
+		t.Skipf("%d scenarios, 48 hours of some, take two minutes: make rehearse", len(must))
+	}
+	tree := runbooks.Files()
 	results := []rehearse.Result{perfect(t)}
 	ids, err := rehearse.IDs(tree)
 	if err != nil {
@@ -167,7 +173,7 @@ func compareTable(t *testing.T, want []byte) {
 	}
 	have, _ := os.ReadFile(table)
 	if string(have) != string(want) {
-		t.Errorf("coverage.md is not what the scenarios have shown; run UPDATE=1 go test ./daemon/observe/rehearse and look at the difference; it would be:\n%s", want)
+		t.Errorf("coverage.md is not what the scenarios have shown; run UPDATE=1 make rehearse and look at the difference; it would be:\n%s", want)
 	}
 }
 
