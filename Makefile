@@ -6,6 +6,8 @@ GOFUMPT    := mvdan.cc/gofumpt@v0.12.0
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 FUZZTIME ?= 20s
+OF       ?= 1
+PART     ?= 0
 ROUNDS   ?= 20
 KINDS    ?=
 LEASE    ?= 2s
@@ -27,11 +29,11 @@ run: build ## a living system on the exchange simulator, and the console attache
 test: ## every test that this machine can run; says what was skipped and why
 	@CGO_ENABLED=0 sh docs/bench/test.sh ./...
 
-rehearse: ## every shipped scenario of 48 hours, and 50 kills of one: two minutes
-	@REHEARSE=1 CGO_ENABLED=0 sh docs/bench/test.sh -count=1 ./daemon/observe/rehearse
+rehearse: ## every shipped scenario of 48 hours, 50 kills of one, a living daemon: three minutes
+	@REHEARSE=1 CGO_ENABLED=0 sh docs/bench/test.sh -count=1 -run 'EveryScenario|AKillLosesNothing|ALivingDaemon' ./daemon/observe/rehearse ./daemon/cmd/spark-daemon
 
-race: ## the same under the race detector (needs a C compiler); ARGS=-short for fewer rounds
-	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) ./...
+race: ## tests under the race detector (needs a C compiler); ARGS=-short for fewer rounds, OF and PART as for fuzz
+	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) $$(go list ./... | awk '(NR + $(PART)) % $(OF) == 0')
 
 lint: ## formatting, vet, golangci-lint and the repository's own rules
 	@test -z "$$(gofmt -l core daemon tui runbooks)" || { echo "not formatted:"; gofmt -l core daemon tui runbooks; exit 1; }
@@ -48,11 +50,12 @@ bench: ## benchmarks of the hot paths
 budget: build ## sizes, start, memory and idle cost of both programs
 	sh docs/bench/budget.sh
 
-fuzz: ## every fuzz target for FUZZTIME (20s)
-	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' core daemon tui); do \
+fuzz: ## every fuzz target, or each OF'th from PART on, for FUZZTIME (20s)
+	@set -e; n=0; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' core daemon tui | sort); do \
 	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$f); do \
+	    n=$$((n + 1)); [ $$((n % $(OF))) -eq $$(($(PART) % $(OF))) ] || continue; \
 	    echo "== $$(dirname $$f) $$name"; \
-	    go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x ./$$(dirname $$f); \
+	    go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$f); \
 	  done; done
 
 image: ## the daemon's container image SPARK_IMAGE (spark-daemon), on BASE_IMAGE (alpine)

@@ -94,7 +94,7 @@ func FuzzTextIsNeverMarkup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		clean := strings.Join(strings.Fields(seen(text)), " ")
 		if clean == "" || len(text) > 2000 {
-			t.Skip()
+			return
 		}
 		wantMD, _ := shape(t, markdown(everywhere("x")))
 		md := markdown(everywhere(text))
