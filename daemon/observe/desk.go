@@ -3,7 +3,6 @@ package observe
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -236,7 +235,7 @@ func (d *Desk) Audit(since int64, limit int) (wire.Audit, error) {
 			out.Next = out.Records[limit-1].Seq
 			break
 		}
-		out.Records = append(out.Records, wire.JournalRecord{Seq: r.Seq, At: r.At, Who: r.Who, Role: r.Role, Kind: r.Kind, Body: json.RawMessage(r.Body), Hash: r.Hash})
+		out.Records = append(out.Records, wire.JournalRecord{Seq: r.Seq, At: r.At, Who: r.Who, Role: r.Role, Kind: r.Kind, Body: r.Body, Hash: r.Hash})
 	}
 	return out, nil
 }
