@@ -45,7 +45,7 @@ type Act interface {
 func (m *Machine) Do(now time.Time, by Actor, act Act) (id string, effects []Effect, next time.Time, err error) {
 	m.forward(now)
 	if len(m.timers) > 0 && !m.timers[0].at.After(m.now) { // an act sees what is due before it
-		m.catchUp()
+		m.catchUp(0)
 		m.settle()
 	}
 	if _, starts := act.(Start); !starts && m.s.Plan == nil {
@@ -105,7 +105,7 @@ func (a Start) do(m *Machine, by Actor) (string, error) {
 		Rehearsal: a.Rehearsal, Scenario: a.Scenario, Keys: a.Keys, Commands: a.Commands,
 	})
 	m.schedule()
-	m.catchUp()
+	m.catchUp(0)
 	return a.ID, nil
 }
 

@@ -17,7 +17,7 @@ func (l *linter) promql() {
 	if isPromQL(src.Language) && src.Query != "" {
 		l.expression(src.Query, l.at)
 	}
-	for _, word := range []string{"good", "total", "show", "events", "graph"} {
+	for _, word := range []string{"good", "total", "show", "events", "baseline", "graph"} {
 		if p, ok := l.s.parts[word]; ok {
 			l.expression(p.text, func(offset int) int { return p.at + offset })
 		}

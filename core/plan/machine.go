@@ -148,14 +148,31 @@ func (m *Machine) Step(now time.Time, observed ...Observed) ([]Effect, time.Time
 	for _, o := range observed {
 		m.observe(o)
 	}
-	m.catchUp()
+	m.catchUp(0)
 	m.settle()
 	return m.flush()
 }
 
-// catchUp does what is due.
-func (m *Machine) catchUp() {
-	for m.s.Running() && len(m.timers) > 0 && !m.timers[0].at.After(m.now) {
+// Scraped is a Step right after a scrape: what would be evaluated before the next one
+// is evaluated now, with fresh samples. So evaluations keep pace with the scrapes, which
+// come a little early and a little late.
+func (m *Machine) Scraped(now time.Time) ([]Effect, time.Time) {
+	m.forward(now)
+	m.catchUp(DefaultEvery - time.Second)
+	m.settle()
+	return m.flush()
+}
+
+// catchUp does what is due, and evaluates what is due within the slack.
+func (m *Machine) catchUp(slack time.Duration) {
+	for m.s.Running() && len(m.timers) > 0 {
+		t, now := m.timers[0], m.now
+		if t.kind == timerEval || t.kind == timerBurn {
+			now = now.Add(slack)
+		}
+		if t.at.After(now) {
+			return
+		}
 		m.fire(m.popTimer())
 	}
 }

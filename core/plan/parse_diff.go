@@ -173,6 +173,7 @@ func (p *Plan) lines(c *Checkpoint, k *Check) []string {
 	l.duration("unknown without data for", s.UnknownAfter)
 	l.numbers(s)
 	l.add("events", s.Events)
+	l.add("baseline", s.Baseline)
 	l.flag("empty is a pass", s.Empty == Pass)
 	l.add("each", s.Each)
 	l.add("run", s.Run)

@@ -68,7 +68,7 @@ func (p *Plan) checkDigest(b []byte, c *Checkpoint, k *Check, before time.Durati
 func (p *Plan) parametersOf(k *Check) []string {
 	s := &k.Source
 	var names []string
-	for _, text := range []string{s.Query, s.Good, s.Total, s.Events} {
+	for _, text := range []string{s.Query, s.Good, s.Total, s.Events, s.Baseline} {
 		for _, m := range parameterName.FindAllStringSubmatch(text, -1) {
 			names = append(names, m[1])
 		}

@@ -23,6 +23,7 @@ var belongs = map[string][]string{
 	"limit":      {SourceTrend},
 	"horizon":    {SourceTrend},
 	"events":     {SourcePromQL},
+	"baseline":   {SourcePromQL},
 	"min-events": {SourcePromQL, SourceSLO, SourceLog},
 	"run":        {SourceCommand},
 	"each":       {SourceHTTP, SourceLog, SourceRedis, SourceDocker, SourceGrafana, SourceCanary},
@@ -198,7 +199,7 @@ func (r *planReader) share(to *float64) markdown.Setter {
 var directive = regexp.MustCompile(`^\s*#\s*([A-Za-z][A-Za-z-]*)\s*:\s*(.*?)\s*$`)
 
 var directives = []string{
-	"expect", "fail-if", "warn-if", "fail-after", "unknown-if", "empty", "good", "total", "show", "events", "graph", "run",
+	"expect", "fail-if", "warn-if", "fail-after", "unknown-if", "empty", "good", "total", "show", "events", "baseline", "graph", "run",
 }
 
 // body reads a fence's lines: comment lines for the machine, the rest is the query.
@@ -266,6 +267,8 @@ func (r *planReader) directive(c *Check, s *site, word string, v place, at int) 
 		s.parts[word] = place{src.Show, v.at}
 	case "events":
 		src.Events = v.text
+	case "baseline":
+		src.Baseline = v.text
 	case "graph":
 		src.Graph = v.text
 	case "run":
@@ -377,7 +380,7 @@ func (r *planReader) mode(c *Check, s *site, stated string) {
 	case "trend":
 		r.doc.Errorf(s.parts["mode"].at, "mode=trend needs a trend fence")
 	case "":
-		if c.Source.Language == SourcePromQL && strings.Contains(c.Source.Query, "$window") {
+		if c.Source.Language == SourcePromQL && (strings.Contains(c.Source.Query, "$window") || c.Source.Baseline != "") {
 			c.Mode = Window
 		}
 	}

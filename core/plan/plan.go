@@ -267,7 +267,11 @@ type Source struct {
 	MinEvents    float64       // of a window or an SLO
 	MinCoverage  float64       // 0 to 1; 0.95 by default
 	Events       string        // PromQL that counts the events behind a window check; "" when they do not matter
-	Graph        string        // PromQL that shows the check as a line; "" when the query itself does
+	// Baseline counts, in the SpikeBase before the SpikeWindow, what the query counts in
+	// a SpikeWindow: the check is about the worst spike in its window, with the fields
+	// events, ratio and p.
+	Baseline string
+	Graph    string // PromQL that shows the check as a line; "" when the query itself does
 	// Of an SLO.
 	Good     string
 	Total    string
@@ -358,6 +362,12 @@ type Tier struct {
 	LongGood, LongTotal   float64
 	ShortGood, ShortTotal float64
 }
+
+// The windows of a check with a baseline: what is compared, and with what.
+const (
+	SpikeWindow = 15 * time.Minute
+	SpikeBase   = 6 * time.Hour
+)
 
 // FieldValue is the field of an answer that has but one number.
 const FieldValue = "value"

@@ -45,6 +45,8 @@ func (a *asker) Ask(ctx context.Context, s *plan.State, e plan.Evaluate) plan.Ob
 		a.burn(ctx, s, e, &o)
 	case e.Check.Source.Language == plan.SourceSLO:
 		a.slo(ctx, s, e, &o)
+	case e.Check.Source.Baseline != "":
+		a.spike(ctx, s, e, &o)
 	case e.Check.Source.Language == plan.SourceTrend:
 		a.trend(ctx, s, e, &o)
 	case e.Check.Source.Language == plan.SourcePromQL:
@@ -165,6 +167,48 @@ func (a *asker) burn(ctx context.Context, s *plan.State, e plan.Evaluate, o *pla
 	if !e.From.IsZero() {
 		a.slo(ctx, s, e, o)
 	}
+}
+
+// spikeStep is how far apart the quarters of an hour are that are compared.
+const spikeStep = 5 * time.Minute
+
+// spike finds the quarter of an hour that stands out most from the six hours before it:
+// the one least likely by chance.
+func (a *asker) spike(ctx context.Context, s *plan.State, e plan.Evaluate, o *plan.Observation) {
+	o.Query = s.Plan.Substitute(e.Check.Source.Query, window(e))
+	recent, err := a.querier.Range(ctx, o.Query, e.From, e.At, spikeStep)
+	if err != nil {
+		o.Err = err.Error()
+		return
+	}
+	base, err := a.querier.Range(ctx, s.Plan.Substitute(e.Check.Source.Baseline, window(e)), e.From, e.At, spikeStep)
+	if err != nil {
+		o.Err = err.Error()
+		return
+	}
+	o.Digest = recent.Digest()
+	if len(recent) != 1 || len(base) > 1 {
+		if len(recent) > 1 || len(base) > 1 {
+			o.Err = "a spike is looked for in one series: sum the query and its baseline"
+		}
+		return
+	}
+	before := map[int64]float64{}
+	for _, x := range base {
+		for _, p := range x.Points {
+			before[p.T] = p.V
+		}
+	}
+	worst := stat.Spike{P: 1}
+	for _, p := range recent[0].Points {
+		if k := stat.NewSpike(p.V, plan.SpikeWindow, before[p.T], plan.SpikeBase); k.Enough && (k.Spiked && !worst.Spiked || k.Spiked == worst.Spiked && k.P < worst.P) {
+			worst = k
+		}
+	}
+	o.Series = []plan.Series{{Name: "{}", Fields: map[string]plan.Value{
+		"events": plan.Number(math.Round(worst.Events)), "ratio": plan.Number(worst.Ratio), "p": plan.Number(worst.P),
+	}}}
+	o.Coverage = a.coverage(ctx, e)
 }
 
 const (

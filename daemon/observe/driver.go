@@ -66,6 +66,17 @@ func (d *Driver) Step(ctx context.Context, now time.Time) error {
 	return d.carryOut(ctx, now, effects, next)
 }
 
+// Scraped moves the machine on to now, right after a scrape.
+func (d *Driver) Scraped(ctx context.Context, now time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed != nil {
+		return d.failed
+	}
+	effects, next := d.Machine.Scraped(now)
+	return d.carryOut(ctx, now, effects, next)
+}
+
 // Resume continues after a journal was replayed.
 func (d *Driver) Resume(ctx context.Context, now, seen time.Time, what string) error {
 	d.mu.Lock()

@@ -167,9 +167,10 @@ func (ob *Observer) Run(ctx context.Context) error {
 		case <-step.C:
 			ob.note(ob.Desk.Driver.Step(ctx, ob.clock.Now()))
 		}
+		// What is due with the next round waits for its samples; what is due before, such
+		// as a call for people, is not late.
 		wait := time.Hour
-		if at := ob.Desk.Driver.Next(); !at.IsZero() {
-			// What is due is due with samples, except that people are called on time.
+		if at := ob.Desk.Driver.Next(); !at.IsZero() && at.Before(next.Add(-time.Second)) {
 			wait = max(at.Sub(ob.clock.Now()), time.Second)
 		}
 		step.Reset(wait)
@@ -197,7 +198,7 @@ func (ob *Observer) tick(ctx context.Context) {
 	}
 	ob.remember(now)
 	ob.followPlan(ctx)
-	ob.note(ob.Desk.Driver.Step(ctx, ob.clock.Now()))
+	ob.note(ob.Desk.Driver.Scraped(ctx, ob.clock.Now()))
 }
 
 func (ob *Observer) lookAtClock(ctx context.Context) {
