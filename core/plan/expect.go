@@ -259,7 +259,6 @@ func (e *Expect) satisfied(series []Series, params map[string]Value) (misses []i
 
 // Fields lists the words and parameters of a condition, for the lint.
 func (e *Expect) Fields() (words, params []string) {
-	var walk func(n node)
 	add := func(o operand) {
 		switch o.kind {
 		case word, length:
@@ -268,55 +267,47 @@ func (e *Expect) Fields() (words, params []string) {
 			params = append(params, o.name)
 		}
 	}
-	walk = func(n node) {
+	leaves(e.root, func(n node) {
 		switch n := n.(type) {
-		case orNode:
-			for _, t := range n.terms {
-				walk(t)
-			}
-		case andNode:
-			for _, t := range n.terms {
-				walk(t)
-			}
-		case notNode:
-			walk(n.term)
-		case anyNode:
-			walk(n.term)
-		case allNode:
-			walk(n.term)
 		case hasNode:
 			words = append(words, n.field)
 		case cmpNode:
 			add(n.left)
 			add(n.right)
 		}
-	}
-	walk(e.root)
+	})
 	slices.Sort(words)
 	slices.Sort(params)
 	return slices.Compact(words), slices.Compact(params)
 }
 
+// leaves calls visit for each comparison and each has(…) of a condition, in its order.
+func leaves(n node, visit func(node)) {
+	switch n := n.(type) {
+	case orNode:
+		for _, t := range n.terms {
+			leaves(t, visit)
+		}
+	case andNode:
+		for _, t := range n.terms {
+			leaves(t, visit)
+		}
+	case notNode:
+		leaves(n.term, visit)
+	case anyNode:
+		leaves(n.term, visit)
+	case allNode:
+		leaves(n.term, visit)
+	default:
+		visit(n)
+	}
+}
+
 // Constants lists the values that a condition compares with, for the lint.
 func (e *Expect) Constants() []Value {
 	var out []Value
-	var walk func(n node)
-	walk = func(n node) {
+	leaves(e.root, func(n node) {
 		switch n := n.(type) {
-		case orNode:
-			for _, t := range n.terms {
-				walk(t)
-			}
-		case andNode:
-			for _, t := range n.terms {
-				walk(t)
-			}
-		case notNode:
-			walk(n.term)
-		case anyNode:
-			walk(n.term)
-		case allNode:
-			walk(n.term)
 		case cmpNode:
 			for _, o := range []operand{n.left, n.right} {
 				if o.kind == constant {
@@ -324,8 +315,7 @@ func (e *Expect) Constants() []Value {
 				}
 			}
 		}
-	}
-	walk(e.root)
+	})
 	return out
 }
 

@@ -328,23 +328,8 @@ type comparison struct {
 // comparisons lists the comparisons of a condition with a number on one side.
 func (e *Expect) comparisons() []comparison {
 	var out []comparison
-	var walk func(n node)
-	walk = func(n node) {
+	leaves(e.root, func(n node) {
 		switch n := n.(type) {
-		case orNode:
-			for _, t := range n.terms {
-				walk(t)
-			}
-		case andNode:
-			for _, t := range n.terms {
-				walk(t)
-			}
-		case notNode:
-			walk(n.term)
-		case anyNode:
-			walk(n.term)
-		case allNode:
-			walk(n.term)
 		case cmpNode:
 			field, limit := n.left, n.right
 			if field.kind != word {
@@ -358,7 +343,6 @@ func (e *Expect) comparisons() []comparison {
 				out = append(out, comparison{field.name, limit.v, ""})
 			}
 		}
-	}
-	walk(e.root)
+	})
 	return out
 }
